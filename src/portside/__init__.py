@@ -1,0 +1,68 @@
+"""Portside: see, use, probe and guard the network ports of a Unix host.
+
+    >>> import portside
+    >>> for row in portside.list_ports("port = 22"):
+    ...     print(row.port, row.service, [holder.process.name for holder in row.holders])
+
+The public names are loaded when first used, so that `import portside` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from portside.errors import (
+        BadReply,
+        BadRequest,
+        NotPermitted,
+        NotSupported,
+        PortsideError,
+        TimedOut,
+        Vanished,
+    )
+    from portside.see.api import list_ports, sockets, who
+    from portside.see.ports import Holder, OpenPort
+    from portside.see.reach import Reach
+    from portside.see.records import Backlog, Container, Endpoint, Gap, Owner, Process, Queues, Socket, Timer
+    from portside.see.snapshot import Snapshot
+    from portside.see.who import Peer, Report
+    from portside.system.host import Host
+
+_HOMES = {
+    "portside.errors": (
+        "BadReply", "BadRequest", "NotPermitted", "NotSupported", "PortsideError", "TimedOut", "Vanished",
+    ),
+    "portside.see.api": ("list_ports", "sockets", "who"),
+    "portside.see.ports": ("Holder", "OpenPort"),
+    "portside.see.reach": ("Reach",),
+    "portside.see.records": (
+        "Backlog", "Container", "Endpoint", "Gap", "Owner", "Process", "Queues", "Socket", "Timer",
+    ),
+    "portside.see.snapshot": ("Snapshot",),
+    "portside.see.who": ("Peer", "Report"),
+    "portside.system.host": ("Host",),
+}  # fmt: skip
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [  # noqa: RUF022 (in the order of use)
+    "list_ports", "sockets", "who", "Snapshot", "OpenPort", "Holder", "Socket", "Endpoint", "Queues", "Backlog",
+    "Timer", "Owner", "Process", "Container", "Reach", "Report", "Peer", "Gap", "Host", "PortsideError",
+    "BadRequest", "BadReply", "NotPermitted", "NotSupported", "TimedOut", "Vanished",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name from its module when it is first used (PEP 562)."""
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'portside' has no attribute {name!r}")
+    module = __import__(home, fromlist=[name])
+    value: object = getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

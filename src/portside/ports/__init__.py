@@ -1,0 +1,1 @@
+"""What a port is: numbers and ranges, port specs, service names, address scopes.  Pure."""

@@ -1,0 +1,47 @@
+"""For every test: live tests are marked by where they lie, and a session that leaves something behind has failed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+LIVE = Path(__file__).parent / "live"
+NAMED = Path("/run/netns")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark everything below live/."""
+    for item in items:
+        if LIVE in item.path.parents:
+            item.add_marker(pytest.mark.live)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def nothing_left_behind():
+    """Fail the session if a child process or a named network namespace made by tests is still there at its end."""
+    before = named_namespaces()
+    yield
+    children = child_processes(os.getpid())
+    assert not children, f"tests left child processes: {children}"
+    left = named_namespaces() - before
+    assert not left, f"tests left network namespaces: {left}"
+
+
+def named_namespaces() -> set[str]:
+    """The names under /run/netns that say that we made them: others may come and go meanwhile."""
+    return {path.name for path in NAMED.glob("portside*")} if NAMED.is_dir() else set()
+
+
+def child_processes(pid: int) -> list[str]:
+    """Each child of `pid`, all threads', with its command line."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in task.read_text().split():
+            try:
+                command = Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ")
+            except OSError:
+                continue
+            found.append(f"{child} {os.fsdecode(command)}")
+    return found

@@ -1,0 +1,129 @@
+"""What each command may import: starting fast is a promise, and an import is how it gets broken without notice.
+
+The standard library's modules are pinned by name, Portside's own by number.  A new name here is a decision: measure
+it (`python -X importtime -m portside ...`) and say in the commit what it buys.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from portside.cli import COMMANDS
+
+SOURCE = Path(__file__).resolve().parents[2] / "src"
+
+PROBE = """
+import sys
+bare = set(sys.modules)
+from portside.cli import main
+import os
+out, null = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+os.dup2(null, 1)
+os.dup2(null, 2)
+code = main(sys.argv[1:])
+sys.stdout.flush()
+os.write(out, "\\n".join([str(code), *sorted(set(sys.modules) - bare)]).encode())
+"""
+
+# What argparse brings: re and enum with it, and gettext only for an error.
+ARGPARSE = {"argparse", "re", "enum", "types", "operator", "keyword", "functools", "collections", "reprlib"}
+ARGPARSE |= {
+    "copyreg",
+    "gettext",
+    "locale",
+    "_locale",
+    "_sre",
+    "_collections",
+    "_functools",
+    "_operator",
+    "itertools",
+}
+# Bytes, numbers and clocks: built in or next to nothing.
+SMALL = {"__future__", "struct", "_struct", "errno", "time", "bisect", "_bisect", "zlib", "binascii", "fcntl"}
+SMALL |= {"math", "warnings", "encodings"}
+NETLINK = {"socket", "_socket", "select", "selectors", "array"}
+BPF = {"ctypes", "_ctypes"}
+FACTS = {"pwd", "grp"}
+THREADS = {"threading", "_weakrefset"}
+
+ALLOWED = {
+    "list": ARGPARSE | SMALL | NETLINK | BPF | FACTS,
+    "who": ARGPARSE | SMALL | NETLINK | BPF | FACTS,
+    "name": ARGPARSE | SMALL,
+    "doctor": ARGPARSE | SMALL | NETLINK | BPF | FACTS | THREADS,
+}
+MOST_OF_OURS = {"list": 58, "who": 66, "name": 18, "doctor": 30}
+NEVER = {
+    "asyncio",
+    "dataclasses",
+    "inspect",
+    "typing",
+    "json",
+    "subprocess",
+    "numpy",
+    "ipaddress",
+    "datetime",
+}
+NEVER |= {
+    "logging",
+    "email",
+    "http",
+    "urllib",
+    "pathlib",
+    "shutil",
+    "random",
+    "decimal",
+    "traceback",
+    "contextlib",
+}
+
+
+@pytest.fixture(scope="module")
+def port():
+    """Return a port that has a listener, so that there is a row to print and an owner to find."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def python(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a script in a fresh interpreter that finds this checkout's source."""
+    environment = os.environ | {"PYTHONPATH": str(SOURCE)}
+    command = [sys.executable, "-c", script, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+
+
+def loaded(*arguments: str) -> set[str]:
+    """Return the modules that a command loads over a bare interpreter."""
+    done = python(PROBE, *arguments)
+    code, *modules = done.stdout.split("\n")
+    assert code in ("0", "1"), f"portside {' '.join(arguments)} ended with {code}: {done.stderr}"
+    return set(modules)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_command_loads_only_what_it_needs(name, port):
+    modules = loaded(name, *{"who": [str(port)], "name": ["https"]}.get(name, []))
+    ours = {module for module in modules if module.partition(".")[0] == "portside"}
+    tops = {module.partition(".")[0] for module in modules - ours}
+    assert not tops & NEVER, f"portside {name} loads {sorted(tops & NEVER)}: too slow to start with"
+    assert tops <= ALLOWED[name], (
+        f"portside {name} loads {sorted(tops - ALLOWED[name])}: see this file's docstring"
+    )
+    assert len(ours) <= MOST_OF_OURS[name], (
+        f"portside {name} loads {len(ours)} modules of ours: {sorted(ours)}"
+    )
+
+
+def test_json_is_loaded_when_asked_for(port):
+    assert "json" in loaded("list", "--json")
+
+
+def test_importing_the_library_loads_nothing_else():
+    script = "import sys; bare = set(sys.modules); import portside; print(*sorted(set(sys.modules) - bare))"
+    assert python(script).stdout.split() == ["__future__", "portside"]
