@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
+import sys
 import threading
 
 import pytest
@@ -84,6 +86,26 @@ def test_a_name_alone_keeps_one_alive(named):
     finally:
         subprocess.run(["ip", "netns", "delete", f"{NAME}-b"], check=True)
     assert f"{NAME}-b" not in {one.name for one in found().values()}
+
+
+FIRST_ON_THE_HOST = """
+import os, subprocess
+from portside.testing.namespaces import Namespace
+subprocess.run(["mount", "-t", "tmpfs", "none", "/run"], check=True)
+with Namespace("portside-first"):
+    subprocess.run(["ip", "netns", "add", "second"], check=True)
+    subprocess.run(["ip", "netns", "delete", "second"], check=True)
+print(os.listdir("/run/netns"))
+"""
+
+
+def test_the_first_name_on_a_host_leaves_nothing():
+    """`ip netns add` turns a plain /run/netns into a mount point, which would cover a name bound before."""
+    require(os.geteuid() == 0, "needs root, to bind a name")
+    require(shutil.which("unshare"), "unshare of util-linux is not installed")
+    command = ["unshare", "--mount", sys.executable, "-c", FIRST_ON_THE_HOST]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
 def test_a_file_that_is_no_namespace_is_not_listed(named):

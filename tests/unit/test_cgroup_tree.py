@@ -1,4 +1,6 @@
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 from portside.system.cgroups import CgroupTree, find_mount, find_root
 
@@ -42,3 +44,23 @@ def test_paths(tmp_path):
 def test_a_tree_that_is_not_there(tmp_path):
     assert CgroupTree().path_of(1) is None
     assert CgroupTree(str(tmp_path / "missing")).path_of(1) is None
+
+
+def test_several_threads_share_one_walk(tmp_path, monkeypatch):
+    """A snapshot may be read by several threads at once: none breaks into the walk of another."""
+    monkeypatch.setattr(os, "scandir", slowly(os.scandir))
+    for name in range(60):
+        (tmp_path / f"{name % 4}" / f"{name}").mkdir(parents=True)
+    ids = {path.stat().st_ino: f"/{path.relative_to(tmp_path)}" for path in tmp_path.glob("*/*")}
+    tree = CgroupTree(str(tmp_path))
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: {inode: tree.path_of(inode) for inode in ids}, range(8)))
+    assert answers == [ids] * 8
+
+
+def slowly(scandir):
+    def scan(path):
+        time.sleep(0.002)  # gives the other threads their turn inside the walk
+        return scandir(path)
+
+    return scan

@@ -11,6 +11,7 @@ Reference: cgroups(7), Documentation/admin-guide/cgroup-v2.rst, fs/kernfs/inode.
 from __future__ import annotations
 
 import os
+from _thread import allocate_lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,16 +27,20 @@ class CgroupTree:
         self.root = root
         self._paths: dict[int, str] = {}
         self._walk = _walk(root) if root else iter(())
+        self._walking = allocate_lock()  # one generator, and a snapshot may be read by several threads
 
     def path_of(self, cgroup_id: int) -> str | None:
         """Return the path of a cgroup id, as /proc/PID/cgroup writes it; `None` if the cgroup is gone."""
         paths = self._paths
         if cgroup_id in paths:
             return paths[cgroup_id]
-        for inode, path in self._walk:
-            paths[inode] = path
-            if inode == cgroup_id:
-                return path
+        with self._walking:
+            if cgroup_id in paths:
+                return paths[cgroup_id]
+            for inode, path in self._walk:
+                paths[inode] = path
+                if inode == cgroup_id:
+                    return path
         return None
 
 

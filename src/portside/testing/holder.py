@@ -9,6 +9,7 @@ fork, so that the holder shares no descriptor with its parent.  Constants: sched
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import os
 import signal
@@ -20,6 +21,8 @@ CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
 PR_SET_PDEATHSIG = 1
 MS_BIND = 0x1000
+MS_REC = 0x4000
+MS_SHARED = 1 << 20
 MNT_DETACH = 2
 SIOCGIFFLAGS = 0x8913
 SIOCSIFFLAGS = 0x8914
@@ -72,13 +75,26 @@ def raise_loopback() -> None:
 
 def bind(path: str) -> None:
     """Give the namespace a name, as `ip netns add` does: a bind mount of it on an empty file."""
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+    directory = os.path.dirname(path)
+    os.makedirs(directory, exist_ok=True)
+    share(directory.encode())
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444))
     try:
         call(libc.mount, b"/proc/self/ns/net", path.encode(), b"none", MS_BIND, None)
     except OSError:
         os.unlink(path)
         raise
+
+
+def share(directory: bytes) -> None:
+    """Make the directory a shared mount point: the first `ip netns add` would cover what was bound in a plain one."""
+    try:
+        call(libc.mount, b"", directory, b"none", MS_SHARED | MS_REC, None)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # not a mount point
+            raise
+        call(libc.mount, directory, directory, b"none", MS_BIND | MS_REC, None)
+        call(libc.mount, b"", directory, b"none", MS_SHARED | MS_REC, None)
 
 
 def call(function: ctypes._NamedFuncPointer, *arguments: object) -> None:
