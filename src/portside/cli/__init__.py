@@ -57,7 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if sys.stdout is None:
             raise OSError(errno.EBADF, "closed")
-        code = _dispatch(words)
+        face = _called_as() if arguments is None else ""
+        code = _face(face, words) if face else _dispatch(words)
         sys.stdout.flush()
     except PortsideError as error:
         return _failed(str(error))
@@ -108,8 +109,29 @@ def _dispatch(words: list[str]) -> int:
     if name.startswith("-"):
         return _run(*_after_options(words))
     if name not in COMMANDS:
+        from portside.faces import FACES
+
+        if name in FACES:
+            return _face(name, words[1:])
         raise _unknown(name)
     return _run(name, words[1:])
+
+
+def _called_as() -> str:
+    """Return the face whose name the command was started by (through a link), empty if by its own."""
+    name = os.path.basename(sys.argv[0])
+    if name in ("portside", "__main__.py"):
+        return ""
+    from portside.faces import FACES
+
+    return name if name in FACES else ""
+
+
+def _face(name: str, words: list[str]) -> int:
+    """Import the face's module alone and run it."""
+    module = __import__(f"portside.faces.{name}", fromlist=["main"])
+    code: int = module.main(words)
+    return code
 
 
 def _after_options(words: list[str]) -> tuple[str, list[str]]:
@@ -146,12 +168,16 @@ def _run(name: str, words: list[str]) -> int:
 
 
 def _help() -> int:
+    from portside.faces import FACES
+
     width = max(map(len, COMMANDS))
     lines = [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
+    faces = [f"  {name:<{width}}  {text}" for name, text in FACES.items()]
     print(
         "usage: portside [COMMAND] [OPTION...]\n\n"
         "See the network ports of this host: which are open, who holds them, who could reach them.\n"
         "Without a command: portside list.\n\ncommands:\n" + "\n".join(lines) + "\n\n"
+        "the tools you know, flag for flag:\n" + "\n".join(faces) + "\n\n"
         "portside COMMAND --help tells more; portside --version the version."
     )
     return 0

@@ -36,7 +36,9 @@ class Wish(Record):
     """What to read: protocols and families, states, and the filter's plan of what the kernel can decide.
 
     `protocols` are IP protocols (see `system.sockets.PROTOCOLS`); `families` may add unix, packet and netlink.
-    The state masks are bits by kernel number.  `only_ports` narrows IP sockets to these local ports.
+    The state masks are bits by kernel number.  `only_ports` narrows IP sockets to these local ports.  `extensions`
+    asks for more about each IP socket (`wire.inet_diag.extension`); `everything` for all that
+    can be told of the other families' sockets.
     """
 
     protocols: tuple[str, ...] = tuple(PROTOCOLS)
@@ -47,6 +49,8 @@ class Wish(Record):
     only_ports: tuple[int, ...] = ()
     every_netns: bool = False
     owners: bool = True
+    extensions: int = 0
+    everything: bool = False
 
 
 class Part:
@@ -197,7 +201,7 @@ def _read(namespace: NetworkNamespace, host: Host, wish: Wish, paths: CgroupTree
             gaps += _read_protocol(part, reader, wish, PROTOCOLS[name])
         for word in OTHER_FAMILIES:
             if word in wish.families and (wish.plan is None or wish.plan.wants(word)):
-                part.answers.append((getattr(part.decoder, word), getattr(reader, word)()))
+                part.answers.append((getattr(part.decoder, word), getattr(reader, word)(wish.everything)))
         part.roads = reader.roads
     return part, gaps
 
@@ -235,12 +239,12 @@ def _read_protocol(part: Part, reader: Reader, wish: Wish, protocol: Protocol) -
 def _requests(wish: Wish, family: str, protocol: Protocol) -> tuple[Request, ...]:
     """Return what to ask for one family and protocol: nothing where the filter excludes it as a whole."""
     states = wish.stream_states if protocol.type == "stream" else wish.datagram_states
-    request = Request(states)
+    request = Request(states, extensions=wish.extensions)
     if wish.plan is not None:
         part = wish.plan.request(family, protocol.name, states)
         if part is None:
             return ()
-        request = Request(part.states, part.sport, part.dport, part.bytecode or b"")
+        request = Request(part.states, part.sport, part.dport, part.bytecode or b"", wish.extensions)
     if request.sport or not wish.only_ports:
         return (request,)
     return tuple(request.replace(sport=port) for port in wish.only_ports)

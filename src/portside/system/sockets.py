@@ -51,12 +51,13 @@ FAMILIES = (inet_diag.AF_INET, inet_diag.AF_INET6)
 
 
 class Request(Record):
-    """What to ask the kernel for one family and protocol: the state mask, ports, bytecode."""
+    """What to ask the kernel for one family and protocol: the state mask, ports, bytecode, extensions (idiag_ext)."""
 
     states: int = tcp_states.ALL
     sport: int = 0
     dport: int = 0
     bytecode: bytes = b""
+    extensions: int = 0
 
 
 class InetDump(Record):
@@ -123,8 +124,8 @@ class Reader:
         what = f"{protocol.name} sockets"
         if self._link is not None and protocol.name != "icmp":
             question = inet_diag.request(
-                family, protocol.number, request.states, sport=request.sport,
-                dport=request.dport, bytecode=request.bytecode,
+                family, protocol.number, request.states, extensions=request.extensions,
+                sport=request.sport, dport=request.dport, bytecode=request.bytecode,
             )  # fmt: skip
             try:
                 buffer = self._link.dump(question, what)
@@ -141,8 +142,8 @@ class Reader:
         if self._link is None:
             return None
         question = inet_diag.request_of_both(
-            self._without_bound(request.states), sport=request.sport, dport=request.dport,
-            bytecode=request.bytecode,
+            self._without_bound(request.states), extensions=request.extensions,
+            sport=request.sport, dport=request.dport, bytecode=request.bytecode,
         )  # fmt: skip
         try:
             buffer = self._link.dump(question, "tcp sockets")
@@ -171,23 +172,26 @@ class Reader:
         rows = tuple(row for row in procnet.inet(text, name) if states >> row[1] & 1)
         return InetDump(family, protocol, b"", rows, text=True)
 
-    def unix(self) -> list[Answer]:
+    def unix(self, everything: bool = False) -> list[Answer]:
         """Return every Unix socket: (numbers, attributes) as `wire.unix_diag.answers` yields them."""
         from portside.wire import unix_diag  # each of these families is imported where it is asked for
 
-        return self._answers("unix", unix_diag.request((1 << 32) - 1), unix_diag.answers, procnet.unix)
+        show = unix_diag.SHOW_EVERYTHING if everything else unix_diag.SHOW
+        return self._answers("unix", unix_diag.request((1 << 32) - 1, show), unix_diag.answers, procnet.unix)
 
-    def packet(self) -> list[Answer]:
+    def packet(self, everything: bool = False) -> list[Answer]:
         """Return every packet socket, as `wire.packet_diag.answers` yields them."""
         from portside.wire import packet_diag
 
-        return self._answers("packet", packet_diag.request(), packet_diag.answers, procnet.packet)
+        show = packet_diag.SHOW_EVERYTHING if everything else packet_diag.SHOW
+        return self._answers("packet", packet_diag.request(show), packet_diag.answers, procnet.packet)
 
-    def netlink(self) -> list[Answer]:
+    def netlink(self, everything: bool = False) -> list[Answer]:
         """Return every netlink socket but the one that asks, as `wire.netlink_diag.answers` yields them."""
         from portside.wire import netlink_diag
 
-        found = self._answers("netlink", netlink_diag.request(), netlink_diag.answers, procnet.netlink)
+        show = netlink_diag.SHOW_EVERYTHING if everything else netlink_diag.SHOW
+        found = self._answers("netlink", netlink_diag.request(show), netlink_diag.answers, procnet.netlink)
         asking = (NETLINK_SOCK_DIAG, self._link.port_id if self._link is not None else -1)
         return [answer for answer in found if (answer[0][2], answer[0][4]) != asking]
 

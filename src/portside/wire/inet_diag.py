@@ -86,6 +86,12 @@ INET_DIAG_SK_BPF_STORAGES = 20
 INET_DIAG_CGROUP_ID = 21  # 5.9
 INET_DIAG_SOCKOPT = 22  # 5.9
 
+
+def extension(*numbers: int) -> int:
+    """Return the idiag_ext bits that ask for these attributes (the first eight alone have one)."""
+    return sum(1 << (number - 1) for number in numbers)
+
+
 TIMERS = ("off", "on", "keepalive", "timewait", "persist", "delack")
 
 

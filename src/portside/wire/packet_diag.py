@@ -28,6 +28,7 @@ PACKET_SHOW_MEMINFO = 0x10
 PACKET_SHOW_FILTER = 0x20
 
 SHOW = PACKET_SHOW_INFO | PACKET_SHOW_MEMINFO
+SHOW_EVERYTHING = SHOW | PACKET_SHOW_MCLIST | PACKET_SHOW_RING_CFG | PACKET_SHOW_FANOUT | PACKET_SHOW_FILTER
 
 ATTRIBUTES: sock_diag.Table = {
     0: ("info", sock_diag.numbers),  # struct packet_diag_info: ifindex, version, reserve, copy_thresh, ...
