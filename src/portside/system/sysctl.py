@@ -34,7 +34,7 @@ def read(host: Host, name: str) -> str | None:
 
 
 def write(host: Host, name: str, value: str) -> None:
-    """Set a setting.  Raises NotPermitted, BadRequest (the kernel refuses the value), NotSupported (there is none)."""
+    """Set a setting; raises NotPermitted, BadRequest (the kernel refuses the value), NotSupported (there is none)."""
     try:
         with open(host.root + path_of(name), "w") as file:
             file.write(value)
