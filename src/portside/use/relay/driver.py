@@ -1,0 +1,132 @@
+"""The loop: any number of relays, listeners and timers on one epoll instance (epoll(7), level-triggered).
+
+Regular files and /dev/null, which epoll refuses (EPERM), are ready whenever somebody waits for them.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from select import EPOLLIN, EPOLLOUT, epoll
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+READ, WRITE = EPOLLIN, EPOLLOUT
+_EVENTS = 256
+
+
+class Timer:
+    """A call to come; `function` is None once it was made or cancelled."""
+
+    __slots__ = ("function",)
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self.function: Callable[[], None] | None = function
+
+
+class Driver:
+    """Watches descriptors and times; `run` until nothing is left or `stop`."""
+
+    def __init__(self) -> None:
+        self._epoll = epoll()
+        self._handlers: dict[int, Callable[[int], None]] = {}
+        self._always: dict[int, Callable[[int], None]] = {}
+        self._timers: list[tuple[float, int, Timer]] = []
+        self._pending = 0
+        self._count = 0
+        self._now = time.monotonic()
+        self._stopped = False
+
+    def now(self) -> float:
+        """Return the time of this turn of the loop, seconds of the monotonic clock."""
+        return self._now
+
+    def watch(self, descriptor: int, events: int, handler: Callable[[int], None]) -> None:
+        """Call `handler(descriptor)` whenever it can be read or written (READ, WRITE), or has failed."""
+        if descriptor in self._always:
+            return
+        try:
+            if descriptor in self._handlers:
+                self._epoll.modify(descriptor, events)
+            else:
+                self._epoll.register(descriptor, events)
+        except PermissionError:
+            self._always[descriptor] = handler
+            return
+        self._handlers[descriptor] = handler
+
+    def forget(self, descriptor: int) -> None:
+        """Watch a descriptor no more; call it before the descriptor is closed."""
+        if self._always.pop(descriptor, None) is None and self._handlers.pop(descriptor, None) is not None:
+            self._epoll.unregister(descriptor)
+
+    def at(self, when: float, function: Callable[[], None]) -> Timer:
+        """Call `function` once at a time of the monotonic clock, or soon after."""
+        timer = Timer(function)
+        self._count += 1
+        self._pending += 1
+        heapq.heappush(self._timers, (when, self._count, timer))
+        return timer
+
+    def after(self, seconds: float, function: Callable[[], None]) -> Timer:
+        """Call `function` once, `seconds` from now."""
+        return self.at(time.monotonic() + seconds, function)
+
+    def cancel(self, timer: Timer) -> None:
+        """Let a timer pass without a call; one that has passed already is no error."""
+        if timer.function is not None:
+            timer.function = None
+            self._pending -= 1
+
+    def stop(self) -> None:
+        """Let `run` return after this turn."""
+        self._stopped = True
+
+    def run(self) -> None:
+        """Serve until nothing is watched and no timer is set, or until `stop`."""
+        self._stopped = False
+        while not self._stopped and (self._handlers or self._always or self._pending):
+            self.turn()
+
+    def turn(self) -> None:
+        """Wait for what comes next and handle it: one turn of the loop."""
+        handlers = self._handlers
+        for descriptor, _ in self._epoll.poll(self._patience(), _EVENTS):
+            handler = handlers.get(descriptor)  # an earlier event of this turn may have closed it
+            if handler is not None:
+                self._now = time.monotonic()
+                handler(descriptor)
+        for descriptor, handler in list(self._always.items()):
+            if descriptor in self._always:
+                self._now = time.monotonic()
+                handler(descriptor)
+        self._now = time.monotonic()
+        while self._timers and self._timers[0][0] <= self._now:
+            self._fire(heapq.heappop(self._timers)[2])
+
+    def _fire(self, timer: Timer) -> None:
+        function, timer.function = timer.function, None
+        if function is not None:
+            self._pending -= 1
+            function()
+
+    def _patience(self) -> float | None:
+        if self._always or self._stopped:
+            return 0.0
+        while self._timers and self._timers[0][2].function is None:
+            heapq.heappop(self._timers)
+        if not self._timers:
+            return None
+        return max(0.0, self._timers[0][0] - time.monotonic())
+
+    def close(self) -> None:
+        """Give the epoll instance back."""
+        self._epoll.close()
+
+    def __enter__(self) -> Driver:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,321 @@
+"""How bytes get from one end to another: the kernel moves them where it can, we copy them where it cannot.
+
+| from | to | by |
+|---|---|---|
+| regular file | socket | sendfile(2) |
+| pipe | socket, file, pipe, /dev/null | splice(2) |
+| socket, file | pipe | splice(2) |
+| socket | file, /dev/null | splice(2) through a pipe of ours |
+| socket | socket | copied; through a pipe of ours once much comes |
+| everything else, and what is changed or encrypted on the way | | copied |
+
+`move` moves what can be moved now and says in `waits` what it waits for.  Where the kernel refuses after all (EINVAL:
+some file systems do), `instead` is the flow that goes on by copying.  Reference: splice(2), sendfile(2), pipe(7).
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+
+from portside.use.relay.ends import APPEND, FILE, OTHER, PIPE, SOCKET
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from portside.use.relay.ends import End
+
+    Change = Callable[[bytes], bytes]
+
+NOTHING, SOURCE, SINK = 0, 1, 2  # what a flow waits for
+
+CHUNK = 1 << 20  # of a splice, and the size of our pipes: with the usual 64 KiB half the speed is lost
+_COPY = 1 << 18
+_BULK = 1 << 16  # reads of this size, twice in a row, show that much is coming
+_ROUNDS = 8  # so many chunks, then other flows have their turn
+_ATOMIC = 4096  # PIPE_BUF: what a foreign pipe that polls as writable takes without blocking
+_FLAGS = 0x01 | 0x02  # SPLICE_F_MOVE | SPLICE_F_NONBLOCK, include/linux/splice.h
+_CANNOT = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
+_NEVER_BLOCKS = (FILE, APPEND, OTHER)  # epoll refuses them, or they always take everything
+
+_scratch = memoryview(bytearray(_COPY))  # nothing stays in it between two moves
+_EMPTY = memoryview(b"")
+
+
+class Broke(Exception):
+    """An end failed: `reading` says which; `error` is what the kernel said."""
+
+    def __init__(self, error: OSError, *, reading: bool) -> None:
+        super().__init__(error)
+        self.error = error
+        self.reading = reading
+
+
+class Flow:
+    """Bytes going one way; `total` counts what was delivered, `at_end` says that the last one was.
+
+    `waits` is SOURCE or SINK, and NOTHING once `at_end`.
+    """
+
+    def __init__(self, source: End, sink: End) -> None:
+        self.source = source
+        self.sink = sink
+        self.total = 0
+        self.at_end = False
+        self.waits = SOURCE
+
+    def move(self) -> int:
+        """Move what can be moved now, some chunks at most; return how many bytes were delivered.  Raises Broke."""
+        raise NotImplementedError
+
+    def instead(self) -> Flow:
+        """Return the flow that goes on from here: usually this one."""
+        return self
+
+    def close(self) -> None:
+        """Give back what the flow itself holds."""
+
+    def _end(self) -> None:
+        self.at_end = True
+        self.waits = NOTHING
+
+
+class Copy(Flow):
+    """Read and write; `change` is applied to what was read, `rest` is delivered first."""
+
+    def __init__(self, source: End, sink: End, change: Change | None = None, rest: bytes = b"") -> None:
+        super().__init__(source, sink)
+        self._change = change
+        self._pending = memoryview(rest)
+        self._last = False
+        self._full = 0
+        self._splices = (
+            change is None and source.plain and sink.plain and source.source_kind == sink.sink_kind == SOCKET
+        )
+        self._sink_asks = sink.foreign and sink.sink_kind not in _NEVER_BLOCKS
+        if rest:
+            self.waits = SINK
+
+    def move(self) -> int:  # noqa: D102 (as Flow says)
+        before = self.total
+        may_read = self.waits == SOURCE or not self.source.foreign
+        may_write = self.waits == SINK or not self._sink_asks
+        for _ in range(_ROUNDS):
+            if self._pending or self.sink.unsent:
+                if not (may_write and self._deliver()):
+                    self.waits = SINK
+                    break
+                may_write = not self._sink_asks
+            elif self._last:
+                self._end()
+                break
+            elif not may_read:
+                self.waits = SOURCE
+                break
+            else:
+                may_read = self._receive(may_write)
+        return self.total - before
+
+    def instead(self) -> Flow:  # noqa: D102 (as Flow says)
+        if self._full < 2 or self._pending or self.at_end:
+            return self
+        self._full = 0
+        try:
+            flow = Piped(self.source, self.sink)
+        except OSError:  # no descriptors left, or the pipes of this user are used up
+            self._splices = False
+            return self
+        flow.total = self.total
+        return flow
+
+    def _receive(self, may_write: bool) -> bool:
+        """Read once and write on at once; return whether more can be expected right now."""
+        self.waits = SOURCE
+        try:
+            size = self.source.read_into(_scratch)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            raise Broke(error, reading=True) from error
+        self._last = not size
+        self._full = self._full + 1 if self._splices and size >= _BULK else 0
+        data = _scratch[:size] if self._change is None else memoryview(self._change(bytes(_scratch[:size])))
+        if data:
+            left = data[self._write(data) :] if may_write else data
+            self._pending = memoryview(bytes(left)) if left else _EMPTY
+        return not size or (size == _COPY and not self.source.foreign)
+
+    def _deliver(self) -> bool:
+        """Write what is pending; return whether it is gone."""
+        if self._pending:
+            self._pending = self._pending[self._write(self._pending) :]
+        if self._pending:
+            return False
+        try:
+            self.sink.flush()
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            raise Broke(error, reading=False) from error
+        return True
+
+    def _write(self, data: memoryview) -> int:
+        try:
+            taken = self.sink.write(data[:_ATOMIC] if self._sink_asks else data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise Broke(error, reading=False) from error
+        self.total += taken
+        return taken
+
+
+class Splice(Flow):
+    """splice(2) straight from source to sink, one of which is a pipe."""
+
+    def __init__(self, source: End, sink: End) -> None:
+        super().__init__(source, sink)
+        self._refused = False
+
+    def move(self) -> int:  # noqa: D102 (as Flow says)
+        moved = 0
+        for _ in range(_ROUNDS):
+            try:
+                size = os.splice(self.source.source, self.sink.sink, CHUNK, flags=_FLAGS)
+            except (
+                BlockingIOError
+            ):  # one of the two: epoll has just said that it is not the one we waited for
+                self.waits = SINK if self.waits == SOURCE else SOURCE
+                break
+            except OSError as error:
+                if error.errno not in _CANNOT:
+                    raise Broke(error, reading=self._is_reading(error)) from error
+                self._refused = True
+                break
+            if not size:
+                self._end()
+                break
+            moved += size
+        self.total += moved
+        return moved
+
+    def instead(self) -> Flow:  # noqa: D102 (as Flow says)
+        if not self._refused:
+            return self
+        flow = Copy(self.source, self.sink)
+        flow.total = self.total
+        return flow
+
+    def _is_reading(self, error: OSError) -> bool:
+        return error.errno != errno.EPIPE and self.source.source_kind == SOCKET
+
+
+class Piped(Flow):
+    """splice(2) through a pipe of our own."""
+
+    def __init__(self, source: End, sink: End) -> None:
+        super().__init__(source, sink)
+        self._reader, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            fcntl.fcntl(self._writer, fcntl.F_SETPIPE_SZ, CHUNK)
+        except OSError:  # this user's pipes have reached pipe-user-pages-soft
+            pass
+        self._held = 0
+        self._refused = False
+
+    def move(self) -> int:  # noqa: D102 (as Flow says)
+        before = self.total
+        for _ in range(_ROUNDS):
+            try:
+                if not (self._drain() if self._held else self._fill()):
+                    break
+            except BlockingIOError:
+                self.waits = SINK if self._held else SOURCE
+                break
+            except OSError as error:
+                if error.errno not in _CANNOT:
+                    raise Broke(error, reading=not self._held) from error
+                self._refused = True
+                break
+        return self.total - before
+
+    def _fill(self) -> bool:
+        self._held = os.splice(self.source.source, self._writer, CHUNK, flags=_FLAGS)
+        if not self._held:
+            self._end()
+        return bool(self._held)
+
+    def _drain(self) -> bool:
+        moved = os.splice(self._reader, self.sink.sink, self._held, flags=_FLAGS)
+        self._held -= moved
+        self.total += moved
+        return True
+
+    def instead(self) -> Flow:  # noqa: D102 (as Flow says)
+        if not self._refused:
+            return self
+        held = os.read(self._reader, self._held) if self._held else b""
+        self.close()
+        flow = Copy(self.source, self.sink, rest=held)
+        flow.total = self.total
+        return flow
+
+    def close(self) -> None:  # noqa: D102 (as Flow says)
+        if self._reader >= 0:
+            os.close(self._reader)
+            os.close(self._writer)
+            self._reader = self._writer = -1
+
+
+class Sendfile(Flow):
+    """sendfile(2) from where the file's position stands to its end."""
+
+    def __init__(self, source: End, sink: End) -> None:
+        super().__init__(source, sink)
+        self._refused = False
+        self.waits = SINK
+
+    def move(self) -> int:  # noqa: D102 (as Flow says)
+        moved = 0
+        for _ in range(_ROUNDS):
+            try:
+                size = os.sendfile(self.sink.sink, self.source.source, None, CHUNK)
+            except BlockingIOError:
+                break
+            except OSError as error:
+                if error.errno not in _CANNOT:
+                    raise Broke(error, reading=error.errno == errno.EIO) from error
+                self._refused = True
+                break
+            if not size:
+                self._end()
+                break
+            moved += size
+        self.total += moved
+        return moved
+
+    def instead(self) -> Flow:  # noqa: D102 (as Flow says)
+        if not self._refused:
+            return self
+        flow = Copy(self.source, self.sink)
+        flow.total = self.total
+        return flow
+
+
+def choose(source: End, sink: End, change: Change | None = None) -> Flow:
+    """Return the quickest flow from one end to another."""
+    if change is not None or not (source.plain and sink.plain):
+        return Copy(source, sink, change)
+    here, there = source.source_kind, sink.sink_kind
+    if here == FILE and there == SOCKET and not sink.foreign:
+        return Sendfile(source, sink)
+    ours = not ((here == SOCKET and source.foreign) or (there == SOCKET and sink.foreign))
+    if ours and here == PIPE and there in (SOCKET, FILE, PIPE, OTHER):
+        return Splice(source, sink)
+    if ours and there == PIPE and here in (SOCKET, FILE):
+        return Splice(source, sink)
+    if ours and here == SOCKET and there in (FILE, OTHER):
+        return Piped(source, sink)
+    return Copy(source, sink)

@@ -1,0 +1,161 @@
+"""One relayed session at work: two ends, two flows, the rules; run by a `Driver`.
+
+Every event moves bytes in the directions that waited for it, tells the session what happened, and asks the driver for
+just the events that are waited for now: a descriptor nobody waits for is not watched, because epoll reports errors
+and hang-ups unasked.
+"""
+
+from __future__ import annotations
+
+from select import EPOLLIN, EPOLLOUT
+
+from portside.use.relay.flows import SINK, SOURCE, Broke, Flow, choose
+from portside.use.relay.rules import FIRST, FORWARD, SECOND, Rules, Session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from portside.use.relay.driver import Driver, Timer
+    from portside.use.relay.ends import End
+
+_DIRECTIONS = (FIRST, SECOND)
+
+
+class Relay:
+    """A session between two ends.  `on_over` is called with it once, after both ends were closed.
+
+    `flows[FIRST]` carries from the first end to the second; `session` says why it is over and what failed.
+    """
+
+    def __init__(
+        self,
+        driver: Driver,
+        first: End,
+        second: End,
+        rules: Rules = FORWARD,
+        *,
+        flows: tuple[Flow, Flow] | None = None,
+        on_over: Callable[[Relay], None] | None = None,
+    ) -> None:
+        self.driver = driver
+        self.ends = (first, second)
+        self.session = Session(rules, driver.now())
+        self.flows = list(flows or (choose(first, second), choose(second, first)))
+        self.closed = False
+        self._on_over = on_over
+        self._watched: dict[int, int] = {}
+        self._paused: list[float] = [0.0, 0.0]
+        self._alarm = 0.0
+        self._timer: Timer | None = None
+
+    def start(self) -> None:
+        """Begin: what is there already is moved with the first events."""
+        self._after()
+
+    def stop(self) -> None:
+        """End the session now, whatever is on its way."""
+        self.session.over = self.session.over or "stopped"
+        self._after()
+
+    @property
+    def totals(self) -> tuple[int, int]:
+        """Bytes delivered from the first end to the second, and back."""
+        return self.flows[FIRST].total, self.flows[SECOND].total
+
+    def _ready(self, descriptor: int) -> None:
+        """Move in every direction that waits for this descriptor."""
+        for direction in _DIRECTIONS:
+            if not self.closed and self._awaited(direction) == descriptor:
+                self._move(direction)
+        self._after()
+
+    def _awaited(self, direction: int) -> int:
+        """Return the descriptor a direction waits for, -1 for none."""
+        waits = self.flows[direction].waits
+        if not self.session.runs(direction) or self._paused[direction] > self.driver.now():
+            return -1
+        if waits == SOURCE:
+            return self.ends[direction].source
+        return self.ends[1 - direction].sink if waits == SINK else -1
+
+    def _move(self, direction: int) -> None:
+        session, flow, now = self.session, self.flows[direction], self.driver.now()
+        try:
+            moved = flow.move()
+        except Broke as broke:
+            if broke.reading:
+                session.broke(broke.error)
+            else:
+                session.refused(direction, broke.error)
+            return
+        if moved:
+            session.moved(now)
+            if session.rules.pace:
+                self._paused[direction] = now + session.rules.pace
+        if flow.at_end:
+            if session.ended(direction, now):
+                self.ends[1 - direction].shut()
+        else:
+            self.flows[direction] = flow.instead()
+
+    def _after(self) -> None:
+        """Watch what is waited for, wake up in time, or clean up."""
+        if self.session.over:
+            self._finish()
+            return
+        wanted: dict[int, int] = {}
+        for direction in _DIRECTIONS:
+            descriptor = self._awaited(direction)
+            if descriptor >= 0:
+                mask = EPOLLIN if self.flows[direction].waits == SOURCE else EPOLLOUT
+                wanted[descriptor] = wanted.get(descriptor, 0) | mask
+        if wanted != self._watched:
+            self._watch(wanted)
+        self._set_alarm()
+
+    def _watch(self, wanted: dict[int, int]) -> None:
+        for descriptor in self._watched:
+            if descriptor not in wanted:
+                self.driver.forget(descriptor)
+        for descriptor, mask in wanted.items():
+            if self._watched.get(descriptor) != mask:
+                self.driver.watch(descriptor, mask, self._ready)
+        self._watched = wanted
+
+    def _set_alarm(self) -> None:
+        now = self.driver.now()
+        times = [time for time in self._paused if time > now]
+        deadline = self.session.deadline()
+        if deadline is not None:
+            times.append(deadline)
+        soonest = min(times, default=0.0)
+        if soonest and not (now < self._alarm <= soonest):  # one that comes too early asks again
+            self._cancel_alarm()
+            self._alarm = soonest
+            self._timer = self.driver.at(soonest, self._wake)
+
+    def _cancel_alarm(self) -> None:
+        self._alarm = 0.0
+        if self._timer is not None:
+            self.driver.cancel(self._timer)
+            self._timer = None
+
+    def _wake(self) -> None:
+        if not self.closed:
+            self._alarm = 0.0
+            self.session.expire(self.driver.now())
+            self._after()
+
+    def _finish(self) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        self._watch({})
+        self._cancel_alarm()
+        for flow in self.flows:
+            flow.close()
+        for end in self.ends:
+            end.close()
+        if self._on_over is not None:
+            self._on_over(self)
