@@ -14,7 +14,6 @@ from portside.use.relay.rules import (
     Session,
 )
 
-
 TOLD = AtEof()
 
 

@@ -95,9 +95,15 @@ class Relay:
                 self._paused[direction] = now + session.rules.pace
         if flow.at_end:
             if session.ended(direction, now):
-                self.ends[1 - direction].shut()
+                self._tell(self.ends[1 - direction])
         else:
             self.flows[direction] = flow.instead()
+
+    def _tell(self, end: End) -> None:
+        """Pass an end of file on; where that closes the descriptor, it is not watched any more before."""
+        if end.sink != end.source and self._watched.pop(end.sink, 0):
+            self.driver.forget(end.sink)
+        end.shut()
 
     def _after(self) -> None:
         """Watch what is waited for, wake up in time, or clean up."""
