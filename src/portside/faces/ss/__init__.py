@@ -1,0 +1,1 @@
+"""ss: socket statistics, as iproute2 6.1 prints them."""
