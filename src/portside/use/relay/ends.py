@@ -56,6 +56,11 @@ class End:
         """Whether bytes that `write` took are still on their way out of this process."""
         return False
 
+    @property
+    def buffered(self) -> bool:
+        """Whether there is something to read that epoll does not know of."""
+        return False
+
     def flush(self) -> None:
         """Send on what `write` took; raises BlockingIOError where not everything went."""
 

@@ -102,7 +102,9 @@ class Copy(Flow):
         before = self.total
         may_read = self.waits == SOURCE or not self.source.foreign
         may_write = self.waits == SINK or not self._sink_asks
-        for _ in range(_ROUNDS):
+        rounds = 0
+        while rounds < _ROUNDS or self.source.buffered or self._last:
+            rounds += 1
             if self._pending or self.sink.unsent:
                 if not (may_write and self._deliver()):
                     self.waits = SINK
@@ -145,7 +147,7 @@ class Copy(Flow):
         if data:
             left = data[self._write(data) :] if may_write else data
             self._pending = memoryview(bytes(left)) if left else _EMPTY
-        return not size or (size == _COPY and not self.source.foreign)
+        return not size or (size == _COPY and not self.source.foreign) or self.source.buffered
 
     def _deliver(self) -> bool:
         """Write what is pending; return whether it is gone."""

@@ -50,7 +50,10 @@ class Relay:
         self._timer: Timer | None = None
 
     def start(self) -> None:
-        """Begin: what is there already is moved with the first events."""
+        """Begin: what was read already is moved at once, the rest with the first events."""
+        for direction in _DIRECTIONS:
+            if self.ends[direction].buffered and self.session.runs(direction):
+                self._move(direction)
         self._after()
 
     def stop(self) -> None:
