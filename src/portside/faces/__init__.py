@@ -12,7 +12,9 @@ A face is started as `portside ss ...`, or through a link of its name to the com
 from __future__ import annotations
 
 # name -> one line of help; each is a module or package here
-FACES: dict[str, str] = {}
+FACES: dict[str, str] = {
+    "sockstat": "sockets and who holds them, as FreeBSD's sockstat tells them",
+}
 
 
 def printable(text: str) -> str:
