@@ -9,14 +9,20 @@ versions.  `tests/rules/test_reference.py` compares it with the file.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import importlib
+import io
 import textwrap
 from pathlib import Path
 
 from portside.cli import COMMANDS, load
 from portside.cli.command import Command
 from portside.cli.parsing import build_parser
+from portside.faces import FACES
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
+
+FACE_HELP = {"lsof": "-h"}  # where it is not --help
 
 OPENING = """\
 # Reference
@@ -29,6 +35,14 @@ error; 3, with `--strict`, when something could not be seen.
 |---|---|
 """
 
+FACES_OPENING = """\
+## The faces
+
+`portside FACE ...` takes the options of the tool of that name and prints its text; so does a link of that name to the
+command (`portside faces DIR`). Exit codes are the tool's. What is below is what each says when it is asked for help.
+Side by side with Portside's own commands: [coming from other tools](guides/coming-from-other-tools.md).
+"""
+
 
 def page() -> str:
     """Return the whole page."""
@@ -37,6 +51,7 @@ def page() -> str:
         + "".join(f"| [`{name}`](#portside-{name}) | {_cell(line)} |\n" for name, line in COMMANDS.items())
     ]
     parts += [command_section(load(name)) for name in COMMANDS]
+    parts += [FACES_OPENING, *(face_section(name, line) for name, line in FACES.items())]
     return "\n".join(parts)
 
 
@@ -50,6 +65,24 @@ def command_section(command: Command) -> str:
     if command.examples:
         lines += ["Examples:", "", "```", textwrap.dedent(command.examples).strip("\n"), "```", ""]
     return "\n".join(lines)
+
+
+def face_section(name: str, line: str) -> str:
+    """Return one face's part: its line, and the help it prints."""
+    return "\n".join(
+        [f"### {name}", "", f"{line[0].upper()}{line[1:]}.", "", "```", face_help(name), "```", ""]
+    )
+
+
+def face_help(name: str) -> str:
+    """Return what a face prints when it is asked for help, wherever it prints it; `HELP` where it has that."""
+    module = importlib.import_module(f"portside.faces.{name}")
+    said = getattr(module, "HELP", "")
+    if not said:
+        with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(out):
+            module.main([FACE_HELP.get(name, "--help")])
+        said = out.getvalue()
+    return "\n".join(text.rstrip() for text in str(said).expandtabs().strip("\n").splitlines())
 
 
 def usage(parser: argparse.ArgumentParser) -> str:

@@ -48,3 +48,20 @@ def test_installed_command_works(wheel, tmp_path):
     assert run([portside, "--version"]).startswith("portside ")
     assert "https" in run([portside, "name", "443"])
     assert run([python, "-m", "portside", "name", "443"]) == run([portside, "name", "443"])
+
+
+def test_installed_command_links_its_faces(wheel, tmp_path):
+    """`portside faces DIR` of an installed command makes links that run the faces, by path and through PATH."""
+    venv.create(tmp_path / "fresh", with_pip=False, symlinks=True)
+    python, portside = tmp_path / "fresh" / "bin" / "python", tmp_path / "fresh" / "bin" / "portside"
+    run([*PIP, "--python", python, "install", "--no-index", wheel])
+    links = tmp_path / "links"
+    links.mkdir()
+    run([portside, "faces", links])
+    told = run([portside, "sockstat", "-P", "udplite"])
+    assert told.startswith("USER COMMAND ")
+    assert run([links / "sockstat", "-P", "udplite"]) == told
+    assert run(["/bin/sh", "-c", f"PATH={links}:$PATH; sockstat -P udplite"]) == told
+    assert run([python, "-m", "portside", "sockstat", "-P", "udplite"]) == told
+    run([portside, "faces", "--remove", links])
+    assert not list(links.iterdir())

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from portside.cli import COMMANDS
+from portside.faces import FACES
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 
@@ -57,8 +58,15 @@ ALLOWED = {
     "who": ARGPARSE | SMALL | NETLINK | BPF | FACTS,
     "name": ARGPARSE | SMALL,
     "doctor": ARGPARSE | SMALL | NETLINK | BPF | FACTS | THREADS,
+    "faces": ARGPARSE | SMALL,
 }
-MOST_OF_OURS = {"list": 58, "who": 66, "name": 18, "doctor": 30}
+MOST_OF_OURS = {"list": 58, "who": 66, "name": 18, "doctor": 30, "faces": 12}
+# face -> what it is run with, the modules it may load beside SMALL, and the most of ours
+FACE_WORDS = {"ss": ["-s"], "netstat": ["-tln"], "lsof": ["-i"], "sockstat": ["-l"]}
+FACE_ALLOWED = {
+    "sockstat": NETLINK | BPF | FACTS | {"types"},  # ctypes brings it
+}
+MOST_OF_FACES = {"sockstat": 54}
 NEVER = {
     "asyncio",
     "dataclasses",
@@ -118,6 +126,22 @@ def test_command_loads_only_what_it_needs(name, port):
     assert len(ours) <= MOST_OF_OURS[name], (
         f"portside {name} loads {len(ours)} modules of ours: {sorted(ours)}"
     )
+
+
+@pytest.mark.parametrize("name", FACES)
+def test_face_loads_only_what_it_needs(name, port):
+    modules = loaded(name, *FACE_WORDS[name])
+    ours = {module for module in modules if module.partition(".")[0] == "portside"}
+    tops = {module.partition(".")[0] for module in modules - ours}
+    assert not tops & (NEVER | {"argparse", "re", "enum"}), f"portside {name} loads {sorted(tops & NEVER)}"
+    assert tops <= SMALL | FACE_ALLOWED[name], (
+        f"portside {name} loads {sorted(tops - SMALL - FACE_ALLOWED[name])}: see this file's docstring"
+    )
+    assert len(ours) <= MOST_OF_FACES[name], f"portside {name} loads {len(ours)} of ours: {sorted(ours)}"
+    strangers = {one for one in ours if one.startswith("portside.faces.")} - {
+        "portside.faces.bsd", "portside.faces.getopt",
+    }  # fmt: skip
+    assert all(one.split(".")[2] == name for one in strangers), f"{name} loads another face: {strangers}"
 
 
 def test_json_is_loaded_when_asked_for(port):

@@ -23,6 +23,7 @@ COMMANDS = {
     "who": "everything about one port: holders, listeners, connections by peer",
     "name": "what the registries say about a service name or port number",
     "doctor": "what this kernel and this user can do, and what is missing for more",
+    "faces": "run as ss, netstat, lsof, sockstat: list the faces, or make links of their names",
 }
 _BEFORE_COMMAND = ("-q", "--quiet", "-v", "--verbose", "--json", "--color", "auto", "always", "never")
 
