@@ -10,10 +10,12 @@ from portside.system.netlink import NETLINK_ROUTE, NETLINK_SOCK_DIAG
 from portside.wire import (
     bytecode,
     inet_diag,
+    interfaces,
     netlink,
     netlink_diag,
     packet_diag,
     procnet,
+    routes,
     rtnetlink,
     tcp_states,
     unix_diag,
@@ -87,6 +89,18 @@ def _link_values(data: bytes) -> list[object]:
     return [tuple(value for _, value in link.items()) for link in rtnetlink.links(data)]
 
 
+def _values(read: Callable[[bytes], list[object]]) -> Callable[[bytes], list[object]]:
+    return lambda data: [tuple(value for _, value in one.items()) for one in read(data)]
+
+
+def _interface_values(data: bytes) -> list[object]:
+    """Interfaces without their counters' record, which is told as its numbers."""
+    return [
+        (*(value for name, value in one.items() if name != "counters"), *(n for _, n in one.counters.items()))
+        for one in interfaces.interfaces(data)
+    ]
+
+
 def _new_link(kind: bytes) -> bytes:
     info = netlink.attribute(rtnetlink.IFLA_INFO_KIND, kind)
     body = rtnetlink.IFINFOMSG.write() + netlink.attribute(rtnetlink.IFLA_LINKINFO, info)
@@ -150,6 +164,26 @@ EXCHANGES = {
         "netlink sockets: the kernel's own, one of route with port id 77 in group 1", netlink_diag
     ),
     "links": _links("links: lo, vx0 of kind vxlan on port 4789", rtnetlink.request()),
+    "interfaces": _links("interfaces: lo, vx0", rtnetlink.request())._replace(read=_interface_values),
+    "addresses": Exchange(
+        "addresses: of lo; 192.0.2.1/24, 2001:db8::1/64 and a link-local one of vx0",
+        interfaces.address_request(),
+        _values(interfaces.addresses),
+        interfaces.IFADDRMSG,
+        {1: "address", 2: "local", 3: "label", 6: "cacheinfo", 8: "flags"},
+        interfaces.IFADDRMSG,
+        NETLINK_ROUTE,
+    ),
+    "routes": Exchange(
+        "routes: 198.51.100.0/24 over 192.0.2.9 with mtu 1300, 10/8 over two gateways, 203.0.113.0/24 dropped,"
+        " and the kernel's own",
+        routes.request(),
+        _values(routes.routes),
+        routes.RTMSG,
+        {1: "dst", 4: "oif", 5: "gateway", 8: "metrics", 9: "multipath", 12: "cacheinfo", 15: "table"},
+        routes.RTMSG,
+        NETLINK_ROUTE,
+    ),
     "error_text": _links("an error with text, the request copied back", _new_link(b"nosuch")),
     "error_capped": _links("an error with text, without the request (NETLINK_CAP_ACK)", _new_link(b"nosuch")),
 }

@@ -23,11 +23,19 @@ HERE = Path(__file__).parent
 SOL_NETLINK, NETLINK_CAP_ACK = 270, 10
 TEXTS = ("tcp", "tcp6", "udp", "udp6", "raw", "unix", "packet", "netlink", "protocols", "sockstat")
 LOCAL = "127.0.0.1"
+ROUTES = (
+    "addr add 192.0.2.1/24 dev vx0",
+    "addr add 2001:db8::1/64 dev vx0 nodad",
+    "route add 198.51.100.0/24 via 192.0.2.9 mtu 1300",
+    "route add 10.0.0.0/8 nexthop via 192.0.2.8 nexthop via 192.0.2.9",
+    "route add blackhole 203.0.113.0/24",
+)
 
 
 def main() -> None:
     with Namespace() as space:
         space.ip("link add vx0 type vxlan id 42 dstport 4789 local 127.0.0.1", "link set vx0 up")
+        space.ip(*ROUTES)
         files = space.call(record)
     for name, text in files.items():
         (HERE / name).write_text(text, encoding="ascii")

@@ -16,10 +16,12 @@ from portside.see.sockets import SOCKET_TYPES
 from portside.wire import (
     bytecode,
     inet_diag,
+    interfaces,
     netlink,
     netlink_diag,
     packet_diag,
     procnet,
+    routes,
     rtnetlink,
     sock_diag,
     tcp_states,
@@ -28,7 +30,8 @@ from portside.wire import (
 from portside.wire.layout import Layout
 
 MODULES = (
-    netlink, sock_diag, inet_diag, unix_diag, packet_diag, netlink_diag, rtnetlink, tcp_states, bytecode,
+    netlink, sock_diag, inet_diag, unix_diag, packet_diag, netlink_diag, rtnetlink, interfaces, routes,
+    tcp_states, bytecode,
 )  # fmt: skip
 
 # Macros have no place in BTF: these are held by the golden replies, which hold them in bytes.
@@ -40,10 +43,10 @@ MACROS = {
     "UDIAG_SHOW_VFS", "UDIAG_SHOW_PEER", "UDIAG_SHOW_ICONS", "UDIAG_SHOW_RQLEN", "UDIAG_SHOW_MEMINFO",
     "UDIAG_SHOW_UID", "PACKET_SHOW_INFO", "PACKET_SHOW_MCLIST", "PACKET_SHOW_RING_CFG", "PACKET_SHOW_FANOUT",
     "PACKET_SHOW_MEMINFO", "PACKET_SHOW_FILTER", "NDIAG_SHOW_MEMINFO", "NDIAG_SHOW_GROUPS", "NDIAG_SHOW_FLAGS",
-    "EINVAL", "EPERM",
+    "EINVAL", "EPERM", "RTM_F_CLONED", "RTPROT_REDIRECT", "RTPROT_KERNEL", "RTPROT_BOOT", "RTPROT_STATIC",
 }  # fmt: skip
 # No kernel constants, but sums and limits of our own.
-OURS = {"TYPE_CHECKING", "ALL", "SHOW", "INODE_WORD", "ANY_PORT", "LONGEST"}
+OURS = {"TYPE_CHECKING", "ALL", "SHOW", "SHOW_EVERYTHING", "INODE_WORD", "ANY_PORT", "LONGEST"}
 # Enumerators that a supported kernel (5.10) may lack.
 NEWER = {"TCP_BOUND_INACTIVE"}
 # Enumerators of drivers that may be left out of a kernel or be a module, whose types are in another blob.

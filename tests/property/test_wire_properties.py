@@ -10,11 +10,14 @@ from hypothesis import strategies as st
 
 from portside.errors import BadReply
 from portside.wire import (
+    counters,
     inet_diag,
+    interfaces,
     netlink,
     netlink_diag,
     packet_diag,
     procnet,
+    routes,
     rtnetlink,
     sock_diag,
     tcp_states,
@@ -30,6 +33,8 @@ TEXTS = {
     "netlink": procnet.netlink,
     "protocols": procnet.protocols,
     "sockstat": lambda text: procnet.sockstat(text).items(),
+    "snmp": lambda text: counters.pairs(text, "snmp").items(),
+    "snmp6": lambda text: counters.single(text, "snmp6").items(),
 }
 DECODERS = {
     "inet_diag.rows": inet_diag.rows,
@@ -42,6 +47,9 @@ DECODERS = {
     "packet_diag.answers": packet_diag.answers,
     "netlink_diag.answers": netlink_diag.answers,
     "rtnetlink.links": rtnetlink.links,
+    "interfaces.interfaces": interfaces.interfaces,
+    "interfaces.addresses": interfaces.addresses,
+    "routes.routes": routes.routes,
 }
 
 
@@ -61,6 +69,8 @@ TYPES = (
     sock_diag.SOCK_DIAG_BY_FAMILY,
     inet_diag.TCPDIAG_GETSOCK,
     rtnetlink.RTM_NEWLINK,
+    interfaces.RTM_NEWADDR,
+    routes.RTM_NEWROUTE,
 )
 message = st.builds(
     netlink.message,

@@ -1,0 +1,118 @@
+"""rtnetlink: interfaces with their counters, and their addresses (include/uapi/linux/if_link.h, if_addr.h)."""
+
+from __future__ import annotations
+
+import struct
+import sys
+
+from portside.errors import BadReply
+from portside.record import Record
+from portside.wire import netlink
+from portside.wire.layout import Layout
+from portside.wire.rtnetlink import IFINFOMSG, IFLA_IFNAME, RTM_NEWLINK
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RTM_NEWADDR = 20
+RTM_GETADDR = 22
+
+IFADDRMSG = Layout(
+    "ifaddrmsg", "B ifa_family", "B ifa_prefixlen", "B ifa_flags", "B ifa_scope", "I ifa_index"
+)
+
+IFLA_ADDRESS = 1
+IFLA_MTU = 4
+IFLA_STATS64 = 23
+IFA_ADDRESS = 1
+IFA_LOCAL = 2
+
+IFF_UP = 1  # include/uapi/linux/if.h
+
+# the first ten of struct rtnl_link_stats64
+_STATISTICS = struct.Struct("=10Q")
+
+
+class Counters(Record):
+    """What went through an interface since it was made (struct rtnl_link_stats64)."""
+
+    rx_packets: int = 0
+    tx_packets: int = 0
+    rx_bytes: int = 0
+    tx_bytes: int = 0
+    rx_errors: int = 0
+    tx_errors: int = 0
+    rx_dropped: int = 0
+    tx_dropped: int = 0
+    multicast: int = 0
+    collisions: int = 0
+
+
+class Interface(Record):
+    """One interface: `hardware` is its link-layer address."""
+
+    index: int
+    name: str
+    up: bool
+    mtu: int
+    hardware: bytes
+    counters: Counters
+
+
+class InterfaceAddress(Record):
+    """An address of an interface: family number, raw bytes, length of the network's prefix."""
+
+    index: int
+    family: int
+    address: bytes
+    prefix: int
+
+
+def address_request() -> bytes:
+    """Return the dump request for the addresses of all interfaces."""
+    return netlink.message(RTM_GETADDR, netlink.NLM_F_REQUEST | netlink.NLM_F_DUMP, IFADDRMSG.write())
+
+
+def interfaces(buffer: bytes | bytearray | memoryview) -> Iterator[Interface]:
+    """Yield the interfaces of a dump (`rtnetlink.request`); raises BadReply where a message is malformed."""
+    for numbers, told in _answers(buffer, RTM_NEWLINK, IFINFOMSG):
+        raw = told.get(IFLA_STATS64, b"")
+        counters = Counters(*_STATISTICS.unpack_from(raw)) if len(raw) >= _STATISTICS.size else Counters()
+        name = told.get(IFLA_IFNAME, b"").rstrip(b"\0").decode("utf-8", "surrogateescape")
+        yield Interface(
+            numbers[2], name, bool(numbers[3] & IFF_UP), _number(told.get(IFLA_MTU, b"")),
+            told.get(IFLA_ADDRESS, b""), counters,
+        )  # fmt: skip
+
+
+def addresses(buffer: bytes | bytearray | memoryview) -> Iterator[InterfaceAddress]:
+    """Yield the addresses of a dump; raises BadReply where a message is malformed."""
+    for (family, prefix, _, _, index), told in _answers(buffer, RTM_NEWADDR, IFADDRMSG):
+        raw = told.get(IFA_LOCAL) or told.get(IFA_ADDRESS, b"")
+        if len(raw) not in (4, 16):
+            raise BadReply("read", "struct ifaddrmsg", f"an address of {len(raw)} bytes")
+        yield InterfaceAddress(index, family, raw, prefix)
+
+
+def _answers(
+    buffer: bytes | bytearray | memoryview, kind: int, layout: Layout
+) -> Iterator[tuple[tuple[int, ...], dict[int, bytes]]]:
+    """Yield (struct fields, attributes) of every answer."""
+    for part in netlink.messages(buffer):
+        if part.type != kind:
+            raise BadReply("read", f"struct {layout.name}", f"message type {part.type}, {kind} expected")
+        if part.end - part.start < layout.size:
+            raise BadReply(
+                "read",
+                f"struct {layout.name}",
+                f"{layout.size} bytes expected, {part.end - part.start} received",
+            )
+        yield (
+            layout.read(buffer, part.start),
+            dict(netlink.attributes(buffer, part.start + netlink.align(layout.size), part.end)),
+        )
+
+
+def _number(raw: bytes) -> int:
+    return int.from_bytes(raw[:4], sys.byteorder)
