@@ -23,6 +23,7 @@ from portside.faces import FACES
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
 
 FACE_HELP = {"lsof": "-h"}  # where it is not --help
+FACE_LOOKS = {"netstat": ("netstat.bsd",)}  # other looks of a face, with a help of their own
 
 OPENING = """\
 # Reference
@@ -75,8 +76,13 @@ def face_section(name: str, line: str) -> str:
 
 
 def face_help(name: str) -> str:
-    """Return what a face prints when it is asked for help, wherever it prints it; `HELP` where it has that."""
-    module = importlib.import_module(f"portside.faces.{name}")
+    """Return what a face prints when it is asked for help, and what its other looks print."""
+    return "\n\n".join(_help_of(each, name) for each in (name, *FACE_LOOKS.get(name, ())))
+
+
+def _help_of(module_name: str, name: str) -> str:
+    """Return the module's `HELP`, else what it prints, wherever it prints it."""
+    module = importlib.import_module(f"portside.faces.{module_name}")
     said = getattr(module, "HELP", "")
     if not said:
         with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(out):

@@ -20,7 +20,7 @@ from portside.testing import Namespace
 
 ROOT = Path(__file__).resolve().parents[2]
 LETTERS = string.ascii_letters + string.digits + string.punctuation.replace("-", "")
-PATIENCE = 0.7  # seconds after which an option is one that repeats, and so was taken
+PATIENCE = 2.0  # seconds after which an option is one that repeats, and so was taken
 
 
 def outcomes(name):
