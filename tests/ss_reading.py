@@ -1,0 +1,96 @@
+"""What the tables of the ss face ask, answered from bytes and texts: `context.Reading` without a kernel."""
+
+from __future__ import annotations
+
+import _socket
+
+from portside.errors import NotSupported
+from portside.faces.ss.context import Options
+from portside.system.host import Host
+
+TABLES = frozenset(
+    [
+        "tcp",
+        "mptcp",
+        "udp",
+        "dccp",
+        "sctp",
+        "raw",
+        "u_str",
+        "u_dgr",
+        "u_seq",
+        "p_raw",
+        "p_dgr",
+        "netlink",
+        "v_str",
+        "v_dgr",
+        "tipc",
+        "xdp",
+    ]
+)
+FAMILIES = frozenset((1, 2, 10, 16, 17, 30, 40, 44))
+STATES = (1 << 12) - 1
+
+
+def options(flags="", **named):
+    """Every table, family and state, and what the letters of `flags` say: n o e m i p b O."""
+    words = {
+        "n": "numeric", "o": "timers", "e": "details", "m": "memory", "i": "info", "p": "processes", "b": "bpf",
+        "O": "oneline",
+    }  # fmt: skip
+    given = dict.fromkeys((words[flag] for flag in flags), True)
+    if "e" in flags or "b" in flags:
+        given["timers"] = True
+    everything = {"tables": TABLES, "families": FAMILIES, "states": STATES}
+    return Options(**everything | given | named)
+
+
+class RecordedReading:
+    """Answers every dump with `buffer` (None: this kernel does not offer it), every text from `texts` by name."""
+
+    def __init__(self, buffer=None, texts=None, environ=None, names=None):
+        self.buffer, self.texts, self.environ = buffer, texts or {}, environ or {}
+        self.names = names or {}  # pid -> name of a process
+        self.host = Host(root="/nowhere", netlink=None, bpf=False)
+        self.wanted = []
+        self.asked = []
+        self.refused = set()  # inodes that the filter leaves out
+
+    def dump(self, request, what):
+        self.asked.append(request)
+        if self.buffer is None:
+            raise NotSupported("read", what, "this kernel does not offer it")
+        return self.buffer
+
+    def want(self, inodes):
+        self.wanted += inodes
+
+    def users(self, inode):
+        return f' users:(("holder",pid=7,fd={inode}))' if inode in self.names else ""
+
+    def accepts(self, subject):
+        self.asked.append(subject)
+        return subject.local_port not in self.refused
+
+    def interface(self, index):
+        return {1: "lo"}.get(index, f"if{index}")
+
+    def cgroup(self, number):
+        return f"unreachable:{number:x}"
+
+    def process(self, pid):
+        return self.names.get(pid, "")
+
+    def end(self, family, raw, port, transport, v6only=False, device=""):
+        address = _socket.inet_ntop(family, raw)
+        if family == _socket.AF_INET6:
+            address = "*" if not any(raw) and not v6only else f"[{address}]"
+        return f"{address}{'%' + device if device else ''}:", str(port or "*")
+
+    def text(self, knob, name):
+        return self.texts.get(name)
+
+
+def drawn(lines):
+    """Lines as text, a blank between the cells."""
+    return ["{} {} {}{}{}{} {}{}{}".format(*line) for line in lines]
