@@ -19,29 +19,37 @@ if TYPE_CHECKING:
 class Host(Record):
     """The roads into a machine.
 
-    `root` stands before every path of a file that is read (empty: the live host).  `netlink` opens a netlink
-    socket; `None` leaves the text of /proc/net.  `bpf` allows the eBPF road to owners.
+    `root` stands before every path of a file that is read (empty: the live host), `procfs` in the place of /proc
+    alone (empty: what `root` has there).  `netlink` opens a netlink socket; `None` leaves the text of /proc/net.
+    `bpf` allows the eBPF road to owners.
     """
 
     root: str = ""
     netlink: Opener | None = open_socket
     bpf: bool = True
+    procfs: str = ""
 
     @property
     def live(self) -> bool:
         """Whether this is the running machine, whose namespaces and processes can be entered and asked."""
-        return not self.root
+        return not (self.root or self.procfs)
 
     @property
     def proc(self) -> str:
         """The directory that holds the processes."""
-        return self.root + "/proc"
+        return self.procfs or self.root + "/proc"
 
     def read(self, path: str) -> str:
         """Return the text of a small file under the root; odd bytes survive as surrogates; raises OSError."""
         # newline: a carriage return in a Unix socket's path is not the end of a line
-        with open(self.root + path, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+        with open(self._placed(path), encoding="utf-8", errors="surrogateescape", newline="\n") as file:
             return file.read()
+
+    def _placed(self, path: str) -> str:
+        """Return where a file stands that the running machine has at `path`."""
+        if self.procfs and path.startswith("/proc/"):
+            return self.procfs + path[len("/proc") :]
+        return self.root + path
 
     def read_or(self, path: str, default: str = "") -> str:
         """Return the text of a small file, or `default` where it cannot be read."""
