@@ -18,11 +18,11 @@ TIPC_NLA_SOCK = 2
 REQUEST = Layout("tipc_sock_diag_req", "B sdiag_family", "B sdiag_protocol", "H pad", "I tidiag_states")
 
 STAT_ATTRIBUTES: sock_diag.Table = {
-    1: ("rcvq", sock_diag.number),
-    2: ("sendq", sock_diag.number),
-    3: ("link_cong", bytes),  # a flag: it has no payload
-    4: ("conn_cong", bytes),
-    5: ("drop", sock_diag.number),
+    0: ("rcvq", sock_diag.number),  # from 0: this enum has no UNSPEC
+    1: ("sendq", sock_diag.number),
+    2: ("link_cong", bytes),  # a flag: it has no payload
+    3: ("conn_cong", bytes),
+    4: ("drop", sock_diag.number),
 }
 CON_ATTRIBUTES: sock_diag.Table = {
     1: ("flag", bytes),
