@@ -353,3 +353,14 @@ def test_a_recording_is_read_to_its_first_end_mark(data, count, said, tmp_path, 
 def test_a_recording_that_is_not_there_is_told(tmp_path, capsys):
     assert replay.recorded(str(tmp_path / "none")) == b""
     assert capsys.readouterr().err == "fopen($TCPDIAG_FILE): No such file or directory\n"
+
+
+@pytest.mark.parametrize(("preferred", "families"), [(0, [2, 10]), (2, [2]), (10, [10]), (1, [2, 10])])
+def test_a_recording_has_the_answers_of_each_family_and_their_ends(preferred, families):
+    reading = RecordedReading(answers(2))
+    written = replay.recording(options("im", preferred=preferred, states=1 << LISTEN), reading)
+    kinds = [part.type for part in netlink.messages(written)]
+    assert kinds == [20, 20, netlink.NLMSG_DONE] * len(families)
+    asked = [inet_diag.REQUEST.read(request, netlink.HEADER.size) for request in reading.asked]
+    assert [one[0] for one in asked] == families
+    assert {one[2:5] for one in asked} == {(0x4F, 0, 1 << LISTEN)}

@@ -58,6 +58,18 @@ _NEVER = (1 << 32) - 1
 _NO_VEGAS_RTT = 0x7FFFFFFF
 
 
+def extensions(options: Options) -> int:
+    """Return the idiag_ext bits for what -m, -i and --tos show."""
+    wanted = []
+    if options.memory:
+        wanted += [inet_diag.INET_DIAG_MEMINFO, inet_diag.INET_DIAG_SKMEMINFO]
+    if options.info:
+        wanted += [inet_diag.INET_DIAG_INFO, inet_diag.INET_DIAG_VEGASINFO, inet_diag.INET_DIAG_CONG]
+    if options.tos:
+        wanted += [inet_diag.INET_DIAG_TOS, inet_diag.INET_DIAG_TCLASS]
+    return inet_diag.extension(*wanted)
+
+
 def text(told: Told, row: Row, options: Options, protocol: int) -> str:
     """Return what -i and -m add to the socket of `row`, behind the line break and tab.
 

@@ -15,7 +15,9 @@ from __future__ import annotations
 import os
 import sys
 
+from portside.faces.ss import info
 from portside.wire import inet_diag, netlink, sock_diag
+from portside.wire.sock_diag import AF_INET, AF_INET6
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,6 +69,23 @@ def recorded(path: str) -> bytes:
     answers, said = _answers(data)
     _tell(said)
     return answers
+
+
+def recording(options: Options, reading: Reading) -> bytes:
+    """Return what `ss -D FILE` writes: the answers for TCP of each family, each with its end mark.
+
+    Families and states are what `options` says, attributes what -m, -i and --tos ask for; the filter does not apply.
+    """
+    written = b""
+    for family in (AF_INET, AF_INET6):
+        if options.preferred in (AF_INET, AF_INET6) and options.preferred != family:
+            continue
+        request = inet_diag.request(
+            family, inet_diag.IPPROTO_TCP, options.states, extensions=info.extensions(options)
+        )
+        written += reading.dump(request, "tcp sockets")
+        written += netlink.message(netlink.NLMSG_DONE, netlink.NLM_F_MULTI, bytes(4))
+    return written
 
 
 def _tell(said: str) -> None:
