@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from portside.see import owners
 from portside.system.host import LIVE, Host
-from portside.system.replay import host_from_environment, read_text
+from portside.system.replay import host_from_environment, process_name, read_text
 from portside.testing.fakeproc import FakeProc
 
 
@@ -45,3 +45,12 @@ def test_a_knob_names_a_single_file(tmp_path):
 def test_the_running_machine_s_own_files_are_read():
     assert read_text(LIVE, {}, "PROC_NET_UNIX", "net/unix").startswith("Num")
     assert read_text(LIVE, {}, "PROC_IP_LOCAL_PORT_RANGE", "sys/net/ipv4/ip_local_port_range").split()
+
+
+def test_a_name_is_read_from_the_beginning_of_stat(tmp_path):
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7/stat").write_text("7 (a (b) c) S\n")
+    (tmp_path / "8").mkdir()
+    (tmp_path / "8/stat").write_text("8 no name")
+    host = Host(procfs=str(tmp_path))
+    assert [process_name(host, pid) for pid in (7, 8, 9)] == ["a (b) c", "", ""]

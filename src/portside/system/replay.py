@@ -39,3 +39,13 @@ def read_text(host: Host, environ: Mapping[str, str], knob: str, name: str) -> s
         return host.read(f"/proc/{name}")
     except OSError:
         return None
+
+
+def process_name(host: Host, pid: int) -> str:
+    """Return the name of a process as its stat file tells it, of which a recording may hold the beginning alone.
+
+    Empty where there is none.
+    """
+    text = host.read_or(f"/proc/{pid}/stat")
+    opening, closing = text.find("("), text.rfind(")")
+    return text[opening + 1 : closing] if 0 < opening < closing else ""
