@@ -56,7 +56,7 @@ class Gathering:
         held = holders(self.tables.inodes())
         for pid in self._candidates(held):
             task = tasks.process(pid, LIVE.proc)
-            if task is not None and not task.ended:
+            if task is not None:
                 found += self._add(task, held.get(pid, []))
         return found
 

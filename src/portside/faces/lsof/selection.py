@@ -180,12 +180,11 @@ def check_names(options: Options) -> tuple[list[str], str]:
     """
     said, sockets = [], []
     for name in options.names:
-        path = os.path.realpath(name)
         try:
-            mode = os.stat(path).st_mode
+            mode = os.stat(name).st_mode
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
-            said.append(f"status error on {safe(path)}: {reason}")
+            said.append(f"status error on {safe(name)}: {reason}")
             continue
         if not stat.S_ISSOCK(mode):
             return said, f"{safe(name)} is no socket: {ONLY_NETWORK}"
