@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from portside.faces.lsof import main, text
-from portside.faces.lsof.options import parse
+from portside.faces.lsof.parsing import parse
 from portside.faces.lsof.words import LETTERS, Words
 
 # no NUL, as in any argv, and no `@`: a name would be looked up

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from portside.faces.lsof import main
-from portside.faces.lsof.options import DELAY, FLAGS, QUEUES, STATE, WINDOWS, parse
+from portside.faces.lsof.options import DELAY, FLAGS, QUEUES, STATE, WINDOWS
+from portside.faces.lsof.parsing import parse
 from portside.faces.lsof.words import Words
 
 

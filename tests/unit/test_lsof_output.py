@@ -12,7 +12,7 @@ from portside.faces.lsof.fields import fields
 from portside.faces.lsof.files import TCP, UDP, File, Holder
 from portside.faces.lsof.flags import flags_text
 from portside.faces.lsof.names import Names
-from portside.faces.lsof.options import parse
+from portside.faces.lsof.parsing import parse
 from portside.faces.lsof.table import table
 from portside.system.tasks import Task
 from portside.wire.inet_diag import AF_INET, AF_INET6, ntohs

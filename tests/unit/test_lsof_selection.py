@@ -7,7 +7,7 @@ import pytest
 from portside.faces.lsof import selection as bits
 from portside.faces.lsof.endpoints import Endpoints
 from portside.faces.lsof.files import TCP, File, Holder
-from portside.faces.lsof.options import parse
+from portside.faces.lsof.parsing import parse
 from portside.faces.lsof.selection import Selection, check_names
 from portside.faces.lsof.verdict import not_found
 from portside.system.resolver import AF_INET

@@ -1,6 +1,6 @@
 """The lsof face: the network half of lsof 4.95, byte for byte, and the JSON of its newer versions.
 
-`words` and `options` read what was typed (`given`, `addresses`: the values), `selection` says which processes and
+`parsing` makes `options` of `words` (`given`, `addresses`: the values), `selection` says which processes and
 files are meant, `gather` finds them in what `tables`, `others` and `holders` read, `endpoints` adds the other ends,
 `names` makes the texts, `table`, `fields` and `document` draw, `verdict` ends.  What it does otherwise is listed in
 docs/comparison.md.  Reference: lsof(8) 4.95.0.
@@ -12,7 +12,8 @@ import sys
 import time
 
 from portside.errors import PortsideError
-from portside.faces.lsof.options import marker, parse
+from portside.faces.lsof.options import marker
+from portside.faces.lsof.parsing import parse
 from portside.faces.lsof.text import safe
 
 TYPE_CHECKING = False
@@ -36,20 +37,16 @@ def main(words: list[str]) -> int:
         return _explain(options)
     if options.refused:
         return 1
-    from portside.faces.lsof.selection import Selection, check_names
+    from portside.faces.lsof.selection import Selection
 
     selection = Selection(options)
     if not selection.flags and options.every:
         return _wrong(options, "no select options to AND via -a")
     if options.not_tcp and (options.net or options.addresses):
         return _wrong(options, "-i is useless when -X is specified.")
-    named = len(options.names)
-    missing, refusal = check_names(options)
-    _say(missing)
-    if not refusal and selection.refusal():
-        refusal = f"`{safe(' '.join(['lsof', *words]))}` {selection.refusal()}"
-    if refusal or (named and not options.names and missing):
-        _say([refusal] if refusal else [])
+    missing, refusal = _names(options, selection, words)
+    _say([*missing, *refusal])
+    if refusal or (missing and not options.names):
         return 1
     try:
         code = _run(options, selection)
@@ -57,6 +54,16 @@ def main(words: list[str]) -> int:
         _say([safe(str(error))])
         return 1
     return 1 if missing else code
+
+
+def _names(options: Options, selection: Selection, words: list[str]) -> tuple[list[str], list[str]]:
+    """Return what is to be said of named files that are not there, and of a listing that cannot be had."""
+    from portside.faces.lsof.selection import check_names
+
+    missing, refusal = check_names(options)
+    if not refusal and selection.refusal():
+        refusal = f"`{safe(' '.join(['lsof', *words]))}` {selection.refusal()}"
+    return missing, [refusal] if refusal else []
 
 
 def _say(lines: Iterable[str]) -> None:

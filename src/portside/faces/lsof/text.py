@@ -8,6 +8,7 @@ are written, so that a name may be cut between two of them.
 from __future__ import annotations
 
 import os
+import sys
 
 _LETTERS = {0x08: "\\b", 0x09: "\\t", 0x0A: "\\n", 0x0C: "\\f", 0x0D: "\\r", 0x5C: "\\\\"}
 _locale: list[bool] = []  # whether it is UTF-8, once somebody asked
@@ -71,5 +72,11 @@ def _wide(one: str) -> bool:
     if not _locale:
         from portside.system.locale import is_utf8
 
-        _locale.append(is_utf8())
+        _locale.append(is_utf8() and _can_be_written())
     return _locale[0]
+
+
+def _can_be_written() -> bool:
+    """Whether standard output takes any character: it may have another encoding than the locale's."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return encoding.lower() in ("utf-8", "utf8")
