@@ -53,6 +53,8 @@ COMBINATIONS = """
 -iTCP -s TCP:LISTEN,CLOSE_WAIT -Pn -V
 -i -s TCP:^LISTEN -Pn
 -i -s tcp:syn_sent -Pn
+-U -s TCP:LISTEN
+-i -s TCP:TIME_WAIT -V
 -iUDP -Pn
 -i6UDP -Pn
 -i UDPLITE -Pn

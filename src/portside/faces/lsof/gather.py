@@ -6,6 +6,8 @@ for by number, or threads, each process that is meant is looked at as lsof does.
 
 from __future__ import annotations
 
+import os
+
 from portside.faces.lsof import selection as bits_of
 from portside.faces.lsof.files import PROTOCOLS, File, Holder
 from portside.faces.lsof.holders import holders
@@ -165,6 +167,8 @@ class Gathering:
         if not self.walks or not self.selection.lists(bits):
             return None
         if not inode:
+            if task.pid == os.getpid():  # what this program reads from is nobody's question
+                return None
             raise OtherFile(f"descriptor {descriptor} of process {task.pid} is no socket, and {ONLY_NETWORK}")
         if self._others is None:
             from portside.faces.lsof.others import Others

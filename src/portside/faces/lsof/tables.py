@@ -98,7 +98,8 @@ def state_name(number: int) -> str:
 
 def _wish(options: Options, narrow: bool) -> Wish:
     """Return what must be read: with `narrow` no more than the selected family, protocols and states."""
-    internet = not narrow or options.net or bool(options.addresses) or bool(options.endpoints)
+    # states count as found wherever they are, also where Unix sockets alone are listed
+    internet = not narrow or options.net or bool(options.addresses or options.states or options.endpoints)
     families: tuple[str, ...] = IP_FAMILIES if internet and not options.not_tcp else ()
     protocols = tuple(name.lower() for name in PROTOCOLS)
     states = tcp_states.ALL & ~_NEVER
@@ -106,7 +107,7 @@ def _wish(options: Options, narrow: bool) -> Wish:
         if options.family and not options.addresses:
             families = families and (IP_FAMILIES[options.family == 6],)
         named = {one.protocol for one in options.addresses}
-        if not options.net and "" not in named and families:
+        if named and not options.net and "" not in named:
             protocols = tuple(name for name in protocols if name in named)
         if options.states:
             states &= sum(1 << number for number in options.states)
