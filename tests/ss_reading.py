@@ -94,3 +94,27 @@ class RecordedReading:
 def drawn(lines):
     """Lines as text, a blank between the cells."""
     return ["{} {} {}{}{}{} {}{}{}".format(*line) for line in lines]
+
+
+HEADER = ("Netid", "State", "Recv-Q", "Send-Q", "Local Address:", "Port", "Peer Address:", "Port", "Process")
+DELIMITERS = ("", " ", " ", " ", " ", "", " ", "", "")
+RIGHT = (4, 6)  # addresses
+
+
+def rendered(lines, hidden=(), header=True):
+    """Lines as ss prints them into a pipe: every column as wide as its longest cell, the last one too.
+
+    The last cell of all is not measured: ss prints before it has finished that one.
+    """
+    rows = [*([HEADER] if header else ()), *lines]
+    shown = [column for column in range(9) if column not in hidden]
+    widths = {column: max((len(row[column].encode()) for row in rows), default=0) for column in shown}
+    widths[8] = max((len(row[8].encode()) for row in rows[:-1]), default=0)
+    written = ""
+    for row in rows:
+        for column in shown:
+            blanks = " " * (widths[column] - len(row[column].encode()))
+            written += DELIMITERS[column] if column != shown[0] else ""
+            written += blanks + row[column] if column in RIGHT else row[column] + blanks
+        written += "\n"
+    return written
