@@ -5,8 +5,11 @@ from __future__ import annotations
 import _socket
 
 from portside.errors import NotSupported
+from portside.faces.ss import extras, info
+from portside.faces.ss.context import STATES as STATES_SHOWN
 from portside.faces.ss.context import Options
 from portside.system.host import Host
+from portside.wire import inet_diag
 
 TABLES = frozenset(
     [
@@ -94,6 +97,37 @@ class RecordedReading:
 def drawn(lines):
     """Lines as text, a blank between the cells."""
     return ["{} {} {}{}{}{} {}{}{}".format(*line) for line in lines]
+
+
+def behind_the_addresses(row, chosen, protocol=inet_diag.IPPROTO_TCP, cgroup=""):
+    """What is written of a row of inet_diag behind the addresses, put together from `extras` and `info`."""
+    told = inet_diag.attributes(row[15])
+    protocol = told.get("protocol", protocol)
+    first = " " if chosen.oneline else "\n\t"
+    text = ""
+    if chosen.timers:
+        sctp = protocol == inet_diag.IPPROTO_SCTP
+        text += (extras.sctp_timer if sctp else extras.timer)(row[2], row[10], row[3])
+    if chosen.details:
+        text += extras.details(row[13], row[14], row[9], told.get("mark", 0), cgroup)
+        text += extras.v6only(told.get("v6only")) if row[0] == inet_diag.AF_INET6 else ""
+        text += extras.shutdown(told.get("shutdown"))
+    text += extras.tos(told) if chosen.tos else ""
+    text += extras.sockopt(told["sockopt"], chosen.oneline) if chosen.sockopt and "sockopt" in told else ""
+    if chosen.memory or (chosen.info and protocol != inet_diag.IPPROTO_UDP):
+        text += first.strip(" ") + info.text(told, row, chosen, protocol)
+    return text
+
+
+def ip_line(row, chosen, protocol=inet_diag.IPPROTO_TCP, cgroup=""):
+    """The line of a row of inet_diag, numbers for names."""
+    netid = {inet_diag.IPPROTO_MPTCP: "mptcp"}.get(protocol, "tcp")
+    size = 4 if row[0] == inet_diag.AF_INET else 16
+    end = RecordedReading().end
+    ends = (end(row[0], row[src][:size], inet_diag.ntohs(row[port]), netid) for src, port in ((6, 4), (7, 5)))
+    local, remote = ends
+    rest = behind_the_addresses(row, chosen, protocol, cgroup)
+    return (netid, STATES_SHOWN[row[1]], f"{row[11]:<6}", f"{row[12]:<6}", *local, *remote, rest)
 
 
 HEADER = ("Netid", "State", "Recv-Q", "Send-Q", "Local Address:", "Port", "Peer Address:", "Port", "Process")

@@ -1,4 +1,4 @@
-"""The tables of the ss face on recorded answers: byte for byte what ss of iproute2 6.1.0 made of the same answers.
+"""The ss face on recorded answers: byte for byte what ss of iproute2 6.1.0 made of the same answers.
 
 A file holds the answers in hex and, below each `=== ss WORDS`, what ss printed for these words.
 """
@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 from tests.golden.hexdump import load
-from tests.ss_reading import RecordedReading, options, rendered
+from tests.ss_reading import RecordedReading, ip_line, options, rendered
 
 from portside.faces.ss import families
+from portside.wire import inet_diag
 
 HERE = Path(__file__).parent / "ss"
 TABLES = ("vsock", "xdp", "tipc", "unix", "packet", "netlink")
@@ -41,3 +42,18 @@ def test_a_table_is_drawn_as_ss_draws_it(name, words, printed):
     one_state = name in ("packet", "netlink") and "a" not in letters
     hidden = [0] * (name in ONE_TABLE) + [1] * one_state
     assert rendered(lines, hidden, "H" not in letters) == printed
+
+
+@pytest.mark.parametrize(("name", "words", "printed"), runs(("tcp", "mptcp", "ulp")))
+def test_the_inside_of_a_connection_is_drawn_as_ss_draws_it(name, words, printed):
+    """Cubic, reno and BBR, MPTCP and its subflows, kernel TLS."""
+    letters = "".join(re.findall(r"(?<!\S)-(\w+)", words))
+    chosen = options(
+        "".join(letter for letter in letters if letter in "noemiO"),
+        tos="--tos" in words,
+        sockopt="--inet-sockopt" in words,
+    )
+    protocol = inet_diag.IPPROTO_MPTCP if name == "mptcp" else inet_diag.IPPROTO_TCP
+    rows = inet_diag.rows(b"".join(load(HERE / f"{name}.txt").received))
+    lines = [ip_line(row, chosen, protocol, "/") for row in rows]
+    assert rendered(lines, [0], "H" not in letters) == printed

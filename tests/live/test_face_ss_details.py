@@ -17,16 +17,14 @@ import subprocess
 
 import pytest
 from tests.live.ss_makeup import Maker
-from tests.ss_reading import RecordedReading, options, rendered
+from tests.ss_reading import RecordedReading, behind_the_addresses, options, rendered
 from tests.support import require
 
-from portside.faces.ss import extras, families, info, replay
+from portside.faces.ss import families, replay
 from portside.system.host import LIVE
 from portside.system.netlink import Netlink
 from portside.testing import Namespace
 from portside.wire import inet_diag, netlink
-
-SCTP = inet_diag.IPPROTO_SCTP
 
 
 def ss(*words, **environ):
@@ -41,22 +39,6 @@ def ss(*words, **environ):
     return done.stdout.decode("utf-8", "surrogateescape")
 
 
-def behind_the_addresses(row, flags, chosen):
-    """What we write of a row for these flags of ss; T is --tos, S --inet-sockopt."""
-    told = inet_diag.attributes(row[15])
-    protocol = told.get("protocol", inet_diag.IPPROTO_TCP)
-    text = (extras.sctp_timer if protocol == SCTP else extras.timer)(row[2], row[10], row[3])
-    if "e" in flags:
-        text += extras.details(row[13], row[14], row[9], told.get("mark", 0))
-        text += extras.v6only(told.get("v6only")) if row[0] == socket.AF_INET6 else ""
-        text += extras.shutdown(told.get("shutdown"))
-    text += extras.tos(told) if "T" in flags else ""
-    text += extras.sockopt(told["sockopt"], False) if "S" in flags and "sockopt" in told else ""
-    if "m" in flags or protocol != inet_diag.IPPROTO_UDP:
-        text += "\n\t" + info.text(told, row, chosen, protocol)
-    return text
-
-
 @pytest.mark.parametrize("flags", ["oim", "eimn", "oiTS", "emTS", "ien", "oimn"])
 def test_the_inside_of_ip_sockets_is_written_as_ss_writes_it(flags, tmp_path):
     """Timers, details, memory, tcp_info of any length, congestion control, TLS, MPTCP, SCTP."""
@@ -69,9 +51,9 @@ def test_the_inside_of_ip_sockets_is_written_as_ss_writes_it(flags, tmp_path):
     words += ["--tos"] * ("T" in flags) + ["--inet-sockopt"] * ("S" in flags)
     printed = ss(*words, TCPDIAG_FILE=str(tmp_path / "file"))
     sockets = re.split(r"\n(?!\t)", printed.removesuffix("\n"))
+    chosen = options(re.sub("[TS]", "", flags), tos="T" in flags, sockopt="S" in flags)
     ours = [
-        behind_the_addresses(row, flags, options(re.sub("[TS]", "", flags)))
-        for row in inet_diag.rows(replay.recorded(str(tmp_path / "file")))
+        behind_the_addresses(row, chosen) for row in inet_diag.rows(replay.recorded(str(tmp_path / "file")))
     ]
     assert len(ours) == len(sockets) == 400
     for written, theirs in zip(map(str.rstrip, ours), map(str.rstrip, sockets), strict=True):
