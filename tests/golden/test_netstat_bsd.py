@@ -1,8 +1,8 @@
 """What `netstat --bsd` prints, byte for byte: of the made-up machine's sockets, and of recorded rtnetlink answers.
 
-Each file of tests/golden/netstat_bsd holds the words on its first line, and below it what they print.  The texts follow
-the formats of FreeBSD's usr.bin/netstat: inet.c of FreeBSD 8 for sockets (macOS draws them so to this day), unix.c,
-if.c and route.c of FreeBSD 12.
+Each file of tests/golden/netstat_bsd holds the words on its first line, and below it what they print.  The texts
+follow the formats of FreeBSD's usr.bin/netstat: inet.c of FreeBSD 8 for sockets (macOS draws them so to this day),
+unix.c, if.c and route.c of FreeBSD 12.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ def machine(tmp_path, monkeypatch):
     for name, text in (("snmp", SNMP), ("netstat", NETSTAT), ("snmp6", SNMP6)):
         (net / name).write_text(text)
     kernel = FakeKernel(replies=answer)
-    monkeypatch.setattr(portside.system.host, "LIVE", Host(root=str(tmp_path), netlink=kernel.open, bpf=False))
+    monkeypatch.setattr(
+        portside.system.host, "LIVE", Host(root=str(tmp_path), netlink=kernel.open, bpf=False)
+    )
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -72,4 +74,7 @@ def test_there_are_golden_texts():
 
 def test_the_line_everybody_knows(machine, capsys):
     main(["-an", "-p", "tcp"])
-    assert "tcp4       0      0  *.80                   *.*                    LISTEN\n" in capsys.readouterr().out
+    assert (
+        "tcp4       0      0  *.80                   *.*                    LISTEN\n"
+        in capsys.readouterr().out
+    )

@@ -27,7 +27,7 @@ def host_of(raw: bytes) -> str:
     """Return the name of the host with this address (4 or 16 bytes)."""
     family = AF_INET if len(raw) == 4 else AF_INET6
     try:
-        return _socket.gethostbyaddr(_socket.inet_ntop(family, raw).encode())[0]
+        return _socket.gethostbyaddr(_socket.inet_ntop(family, raw).encode())[0]  # type: ignore[arg-type]
     except (OSError, UnicodeError):
         return ""
 

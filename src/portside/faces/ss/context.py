@@ -128,7 +128,7 @@ if TYPE_CHECKING:
             """Return the two cells of one end of an IP socket: address with `:`, port or service."""
 
         def text(self, knob: str, name: str) -> str | None:
-            """Return the text of the file that the environment names by `knob`, else PROC_ROOT's `name`, else /proc's.
+            """Return the text of the file that the environment names by `knob`, or PROC_ROOT/`name`, or /proc's.
 
             None where there is no such file.
             """
