@@ -3,6 +3,8 @@
 .PHONY: help run test lint format bench reference figures clean
 
 VENV := .venv
+# each is benchmarks/NAME.py
+BENCHMARKS := see
 PYTHON_IN := $(VENV)/bin/python
 export PYTHON
 
@@ -25,14 +27,15 @@ format: $(VENV)/.dev ## put the source in the house format
 	@$(PYTHON_IN) -m ruff check --fix --quiet
 	@$(PYTHON_IN) -m ruff format
 
-bench: $(VENV)/.dev ## compare with ss, netstat, lsof and psutil (root; minutes; ARGS=--quick for a small load)
-	@$(PYTHON_IN) benchmarks/see.py $(ARGS)
+bench: $(VENV)/.bench ## compare with the tools people know (root; minutes; ARGS=--quick for a small load)
+	@for name in $(BENCHMARKS); do $(PYTHON_IN) benchmarks/$$name.py $(ARGS) || exit 1; done
 
 reference: $(VENV)/.run ## write docs/reference.md from the commands' own help
 	@$(PYTHON_IN) tools/make_reference.py
 
-figures: $(VENV)/.dev ## run the benchmarks and write docs/figures.md from what they measured
-	@$(PYTHON_IN) benchmarks/see.py --json benchmarks/results/see.json $(ARGS)
+figures: $(VENV)/.bench ## run the benchmarks and write docs/figures.md from what they measured
+	@for name in $(BENCHMARKS); do \
+	    $(PYTHON_IN) benchmarks/$$name.py --json benchmarks/results/$$name.json $(ARGS) || exit 1; done
 	@$(PYTHON_IN) benchmarks/figures.py
 
 clean: ## remove everything that make made
@@ -47,3 +50,6 @@ $(PYTHON_IN): ;
 
 $(VENV)/.dev: $(VENV)/.run
 	@tools/setup.sh dev
+
+$(VENV)/.bench: $(VENV)/.dev
+	@tools/setup.sh bench

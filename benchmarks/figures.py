@@ -1,4 +1,4 @@
-"""Write docs/figures.md and the README's figures from what `see.py --json` left in benchmarks/results/see.json."""
+"""Write docs/figures.md and the README's figures from what the benchmarks' `--json` left in benchmarks/results/."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from measure import MIB, Result, milliseconds
 from report import Section, from_json
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCE = ROOT / "benchmarks" / "results" / "see.json"
+RESULTS = ROOT / "benchmarks" / "results"
+SOURCE = RESULTS / "see.json"  # the README's
 PAGE = ROOT / "docs" / "figures.md"
 README = ROOT / "README.md"
 MARKS = "<!-- figures -->\n", "<!-- /figures -->"
@@ -19,16 +20,24 @@ MARKS = "<!-- figures -->\n", "<!-- /figures -->"
 OPENING = """\
 # Figures
 
-Measured by `benchmarks/see.py`; written by `benchmarks/figures.py` from `benchmarks/results/see.json`: edit neither.
-`make figures` measures anew (as root, some minutes). Commands run in turn, in a throw-away network namespace, with
-their whole output read through a pipe; the median of the rounds is compared.
+Measured by the programs in `benchmarks/`, which run ours and the peers' commands in turn, in throw-away network
+namespaces, and compare the medians; written by `benchmarks/figures.py` from `benchmarks/results/`: edit neither.
+`make figures` measures anew (as root, many minutes).  What a command prints is read to its end, through a pipe.
 """
 
 
-def page(report: dict[str, Any]) -> str:
-    """Return the page for a report."""
-    parts = [OPENING, _facts(report)]
-    parts += [_section(section) for section in from_json(report)]
+def reports() -> dict[str, dict[str, Any]]:
+    """Return what each benchmark measured, by its name; `see` is the first."""
+    files = sorted(RESULTS.glob("*.json"), key=lambda file: (file != SOURCE, file.name))
+    return {file.stem: json.loads(file.read_text()) for file in files}
+
+
+def page(reports: dict[str, dict[str, Any]]) -> str:
+    """Return the page for the reports of all benchmarks."""
+    parts = [OPENING]
+    for name, report in reports.items():
+        parts += [f"# {name}\n", f"`benchmarks/{name}.py`.", _facts(report)]
+        parts += [_section(section) for section in from_json(report)]
     return "\n".join(parts)
 
 
@@ -112,6 +121,7 @@ def with_summary(readme: str, report: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    measured = json.loads(SOURCE.read_text())
+    measured = reports()
     PAGE.write_text(page(measured))
-    README.write_text(with_summary(README.read_text(), measured))
+    if SOURCE.stem in measured:
+        README.write_text(with_summary(README.read_text(), measured[SOURCE.stem]))

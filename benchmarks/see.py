@@ -8,21 +8,18 @@ as root does.  Exit code 0: this is a report.  With --check, 1 when a target was
 
 from __future__ import annotations
 
-import argparse
-import compileall
 import dataclasses
-import datetime
-import json
 import sys
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 
 import library
 import measure
+from entry import Options, run
 from load import QUIET_PORT, Load
 from measure import MIB, Command, Result, in_turn, ratio
-from report import Section, Target, to_json
+from report import Section, Target
 
-ROOT = Path(__file__).resolve().parent.parent
 NOTHING = 20e-9  # seconds for one more unit that cannot be told from the noise of the whole run
 
 HOLDING = "connections held by"
@@ -229,6 +226,16 @@ def peak(result: Result) -> float:
     return float("nan") if result.failure else result.peak / MIB
 
 
+def planned(answer: Callable[[Plan], Section], options: Options) -> Section:
+    """Answer a question by the plan that the options make."""
+    plan = Plan(options.portside)
+    if options.quick:
+        plan = plan.small()
+    if options.rounds:
+        plan = dataclasses.replace(plan, rounds=options.rounds, quick_rounds=4 * options.rounds)
+    return answer(plan)
+
+
 SECTIONS = {
     "everything": everything,
     "library": in_library,
@@ -239,52 +246,5 @@ SECTIONS = {
 }
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Measure, print, and say by the exit code what --check asks for."""
-    options = parser().parse_args(arguments)
-    plan = Plan(options.portside)
-    if options.quick:
-        plan = plan.small()
-    if options.rounds:
-        plan = dataclasses.replace(plan, rounds=options.rounds, quick_rounds=4 * options.rounds)
-    compileall.compile_dir(str(ROOT / "src"), quiet=1)  # as an installation leaves it
-    at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    machine, peers = measure.machine(), measure.versions()
-    for facts in (machine, peers):
-        print(", ".join(f"{name} {value}" for name, value in facts.items()))
-    print(flush=True)
-    sections = []
-    for name in options.only or SECTIONS:
-        sections.append(SECTIONS[name](plan))
-        print(sections[-1], flush=True)
-    if options.json:
-        Path(options.json).write_text(json.dumps(to_json(sections, machine, peers, at), indent=1) + "\n")
-    return verdict(sections, judged=not options.quick) if options.check else 0
-
-
-def verdict(sections: list[Section], judged: bool) -> int:
-    """Return 1 if something could not be measured or, where targets are judged, one was missed."""
-    failed = [name for section in sections for name in section.failed]
-    missed = [target for section in sections for target in section.targets if judged and not target.met]
-    return 1 if failed or missed else 0
-
-
-def parser() -> argparse.ArgumentParser:
-    """Return the command line."""
-    made = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    made.add_argument(
-        "--quick", action="store_true", help="small and few: shows that it works, judges nothing"
-    )
-    made.add_argument(
-        "--only", action="append", choices=list(SECTIONS), help="only this question (may be repeated)"
-    )
-    made.add_argument("--rounds", type=int, help="rounds of each command")
-    made.add_argument("--json", metavar="FILE", help="write the figures, for figures.py")
-    made.add_argument("--check", action="store_true", help="exit with 1 when a target was missed")
-    beside = Path(sys.executable).with_name("portside")
-    made.add_argument("--portside", default=str(beside), help="the command to measure (default: %(default)s)")
-    return made
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(__doc__ or "", {name: partial(planned, answer) for name, answer in SECTIONS.items()}))

@@ -5,6 +5,7 @@
 #                         No network: the core needs the standard library alone.
 #   tools/setup.sh dev    and what testing needs: the Debian packages of the commands that the live tests compare
 #                         with, and the `dev` dependency group of pyproject.toml.
+#   tools/setup.sh bench  and the Debian packages of the programs that the benchmarks alone compare with.
 #
 # As root on Debian or Ubuntu what is missing is installed; else the line that would install it is printed.
 # PYTHON=/path/to/python3 chooses the interpreter.
@@ -12,8 +13,17 @@ set -eu
 cd "$(dirname "$0")/.."
 
 VENV=.venv
-# Command the live tests call, and the Debian package that has it.
-LIVE_COMMANDS='ip:iproute2 ss:iproute2 netstat:net-tools lsof:lsof tmux:tmux'
+# Commands that the live tests call, and the Debian package that has each: one on a line.
+LIVE_COMMANDS='
+ip:iproute2
+ss:iproute2
+netstat:net-tools
+lsof:lsof
+tmux:tmux
+'
+# The same for programs that the benchmarks alone call.
+BENCH_COMMANDS='
+'
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 
@@ -84,16 +94,21 @@ LAUNCHER
     chmod 755 $VENV/bin/portside
 }
 
-live_packages() {
-    for pair in $LIVE_COMMANDS; do
+# missing_packages COMMAND:PACKAGE...: the packages of the commands that are not there.
+missing_packages() {
+    for pair in "$@"; do
         PATH=$PATH:/usr/sbin:/sbin command -v "${pair%%:*}" >/dev/null || echo "${pair#*:}"
     done | sort -u
 }
 
+# shellcheck disable=SC2086  # one word, one package
+install_commands() {
+    packages=$(missing_packages $1)
+    [ -z "$packages" ] || apt_install $packages || say "going on: $2"
+}
+
 install_dev() {
-    packages=$(live_packages)
-    # shellcheck disable=SC2086  # one word, one package
-    [ -z "$packages" ] || apt_install $packages || say "going on: live tests that need them will be skipped"
+    install_commands "$LIVE_COMMANDS" "live tests that need them will be skipped"
     if ! $VENV/bin/python -m pip --version >/dev/null 2>&1; then
         $VENV/bin/python -c 'import ensurepip' 2>/dev/null || apt_install python3-venv || exit 1
         $VENV/bin/python -m ensurepip >/dev/null
@@ -105,8 +120,9 @@ install_dev() {
     $VENV/bin/python -m pip uninstall --quiet --yes setuptools 2>/dev/null
 }
 
-case "${1:-}" in run | dev) ;; *) fail "usage: tools/setup.sh run|dev" ;; esac
+case "${1:-}" in run | dev | bench) ;; *) fail "usage: tools/setup.sh run|dev|bench" ;; esac
 make_venv
 link_portside
 [ "$1" = run ] || install_dev
+[ "$1" != bench ] || install_commands "$BENCH_COMMANDS" "benchmarks leave out the peers that are missing"
 touch "$VENV/.$1"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -86,25 +87,43 @@ def test_report_judges_and_reads_back():
     made = report.to_json([section], {"kernel": "6"}, {"ss": "6.1.0"}, "2026-01-01T00:00:00+00:00")
     (again,) = report.from_json(json.loads(json.dumps(made)))
     assert str(again) == str(section)
-    assert "| `ss -tanp`, 10 sockets | 200 ms | 100 ms | 400 ms | 3 | 5 MiB | 11 |" in figures.page(made)
+    assert "| `ss -tanp`, 10 sockets | 200 ms | 100 ms | 400 ms | 3 | 5 MiB | 11 |" in figures.page({"see": made})
 
 
 def test_figures_page_is_the_measured_one():
     import figures
 
-    if not figures.SOURCE.exists():
-        pytest.skip("no figures were measured yet: make figures")
-    assert figures.PAGE.read_text() == figures.page(json.loads(figures.SOURCE.read_text()))
+    assert figures.SOURCE.exists()
+    assert figures.PAGE.read_text() == figures.page(figures.reports())
 
 
-def test_every_question_is_offered():
+def offered(name):
+    """What `benchmarks/NAME.py --help` prints."""
     done = subprocess.run(
-        [sys.executable, str(BENCHMARKS / "see.py"), "--help"],
+        [sys.executable, str(BENCHMARKS / f"{name}.py"), "--help"],
         capture_output=True,
         text=True,
         timeout=60,
         env=os.environ | {"PYTHONPATH": str(BENCHMARKS.parent / "src")},
     )
     assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def benchmarks():
+    """The names that `make bench` runs."""
+    makefile = (BENCHMARKS.parent / "Makefile").read_text()
+    return re.search(r"^BENCHMARKS := (.+)$", makefile, re.M)[1].split()
+
+
+@pytest.mark.parametrize("name", benchmarks())
+def test_every_benchmark_takes_the_same_options(name):
+    text = offered(name)
+    for option in ("--quick", "--only", "--rounds", "--json", "--check", "--portside"):
+        assert option in text
+
+
+def test_every_question_is_offered():
+    text = offered("see")
     for name in ("everything", "library", "one-port", "idle", "growth-sockets", "growth-descriptors"):
-        assert name in done.stdout
+        assert name in text
