@@ -87,7 +87,9 @@ def test_report_judges_and_reads_back():
     made = report.to_json([section], {"kernel": "6"}, {"ss": "6.1.0"}, "2026-01-01T00:00:00+00:00")
     (again,) = report.from_json(json.loads(json.dumps(made)))
     assert str(again) == str(section)
-    assert "| `ss -tanp`, 10 sockets | 200 ms | 100 ms | 400 ms | 3 | 5 MiB | 11 |" in figures.page({"see": made})
+    assert "| `ss -tanp`, 10 sockets | 200 ms | 100 ms | 400 ms | 3 | 5 MiB | 11 |" in figures.page(
+        {"see": made}
+    )
 
 
 def test_figures_page_is_the_measured_one():
