@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Vanished,
     )
     from portside.see.api import list_ports, sockets, who
+    from portside.see.pick import pick, pick_ports
     from portside.see.ports import Holder, OpenPort
     from portside.see.reach import Reach
     from portside.see.records import Backlog, Container, Endpoint, Gap, Owner, Process, Queues, Socket, Timer
@@ -35,6 +36,7 @@ _HOMES = {
         "BadReply", "BadRequest", "NotPermitted", "NotSupported", "PortsideError", "TimedOut", "Vanished",
     ),
     "portside.see.api": ("list_ports", "sockets", "who"),
+    "portside.see.pick": ("pick", "pick_ports"),
     "portside.see.ports": ("Holder", "OpenPort"),
     "portside.see.reach": ("Reach",),
     "portside.see.records": (
@@ -47,9 +49,9 @@ _HOMES = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [  # noqa: RUF022 (in the order of use)
-    "list_ports", "sockets", "who", "Snapshot", "OpenPort", "Holder", "Socket", "Endpoint", "Queues", "Backlog",
-    "Timer", "Owner", "Process", "Container", "Reach", "Report", "Peer", "Gap", "Host", "PortsideError",
-    "BadRequest", "BadReply", "NotPermitted", "NotSupported", "TimedOut", "Vanished",
+    "list_ports", "sockets", "who", "pick", "pick_ports", "Snapshot", "OpenPort", "Holder", "Socket",
+    "Endpoint", "Queues", "Backlog", "Timer", "Owner", "Process", "Container", "Reach", "Report", "Peer", "Gap",
+    "Host", "PortsideError", "BadRequest", "BadReply", "NotPermitted", "NotSupported", "TimedOut", "Vanished",
 ]  # fmt: skip
 
 
