@@ -96,7 +96,10 @@ def _values(read: Callable[[bytes], list[object]]) -> Callable[[bytes], list[obj
 def _interface_values(data: bytes) -> list[object]:
     """Interfaces without their counters' record, which is told as its numbers."""
     return [
-        (*(value for name, value in one.items() if name != "counters"), *(n for _, n in one.counters.items()))
+        (
+            *(value for name, value in one.items() if name not in ("counters", "resources")),
+            *(n for _, n in (*one.resources.items(), *one.counters.items())),
+        )
         for one in interfaces.interfaces(data)
     ]
 

@@ -96,6 +96,19 @@ def unreadable(root: str = ROOT) -> dict[int, int]:
     return search.denied
 
 
+def any_socket(root: str = ROOT) -> bool:
+    """Whether a process whose descriptors this user may read holds a socket of any kind."""
+    search = _Search((), root)
+    return any(_holds_socket(b"%s%d/fd" % (search.root, pid)) for pid in search.pids())
+
+
+def _holds_socket(directory: bytes) -> bool:
+    try:
+        return any(os.readlink(entry.path).startswith(b"socket:") for entry in os.scandir(directory))
+    except OSError:  # gone, or not to be read
+        return False
+
+
 def any_in_flight(root: str = ROOT) -> bool:
     """Whether some Unix socket carries descriptors that were sent and not yet received (SCM_RIGHTS, unix(7)).
 

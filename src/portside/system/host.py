@@ -60,8 +60,18 @@ class Host(Record):
 
     def net(self, name: str) -> str:
         """Return the text of /proc/net/`name` in the calling thread's network namespace; raises OSError."""
-        here = "/proc/thread-self/net/" if self.live else "/proc/net/"
-        return self.read(here + name)
+        return self.read(self._net() + name)
+
+    def net_exists(self, name: str) -> bool:
+        """Whether there is a file of that name in /proc/net."""
+        return os.path.isfile(self._placed(self._net() + name))
+
+    def net_path(self, name: str) -> str:
+        """Return the path that a file of /proc/net is known by."""
+        return f"/proc/net/{name}"
+
+    def _net(self) -> str:
+        return "/proc/thread-self/net/" if self.live else "/proc/net/"
 
     def name(self) -> str:
         """Return the host's name."""

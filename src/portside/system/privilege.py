@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from portside.system.host import Host
+
 _EVERYBODY = ["0", "0", "4294967295"]  # the uid map of the first user namespace (user_namespaces(7))
 
 
@@ -22,3 +26,8 @@ def _in_user_namespace() -> bool:
             return file.read().split() != _EVERYBODY
     except OSError:
         return False
+
+
+def has_selinux(host: Host) -> bool:
+    """Whether SELinux rules on this machine (selinux(8)): its file system is mounted."""
+    return bool(host.read_or("/sys/fs/selinux/enforce"))

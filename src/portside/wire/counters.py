@@ -8,9 +8,9 @@ from __future__ import annotations
 from portside.errors import BadReply
 
 
-def pairs(text: str, file: str) -> dict[str, int]:
-    """Return `Group.Name` -> count of a file of titles and values in turn; raises BadReply where they do not fit."""
-    found: dict[str, int] = {}
+def groups(text: str, file: str) -> dict[str, dict[str, int]]:
+    """Return group -> name -> count of a file of titles and values in turn; raises BadReply where they do not fit."""
+    found: dict[str, dict[str, int]] = {}
     lines = text.splitlines()
     for titles, values in zip(lines[::2], lines[1::2], strict=False):
         group, _, names = titles.partition(":")
@@ -19,10 +19,19 @@ def pairs(text: str, file: str) -> dict[str, int]:
             counts = [int(number) for number in numbers.split()]
             if group != same:
                 raise ValueError(same)
-            found.update(zip((f"{group}.{name}" for name in names.split()), counts, strict=True))
+            found.setdefault(group, {}).update(zip(names.split(), counts, strict=True))
         except ValueError:
             raise BadReply("read", f"proc/net/{file}", f"'{group}' and its values do not fit") from None
     return found
+
+
+def pairs(text: str, file: str) -> dict[str, int]:
+    """Return `Group.Name` -> count of the same file."""
+    return {
+        f"{group}.{name}": count
+        for group, counts in groups(text, file).items()
+        for name, count in counts.items()
+    }
 
 
 def single(text: str, file: str) -> dict[str, int]:

@@ -24,14 +24,19 @@ IFADDRMSG = Layout(
 
 IFLA_ADDRESS = 1
 IFLA_MTU = 4
+IFLA_TXQLEN = 13
+IFLA_MAP = 14
 IFLA_STATS64 = 23
 IFA_ADDRESS = 1
 IFA_LOCAL = 2
+IFA_LABEL = 3
+IFA_BROADCAST = 4
 
 IFF_UP = 1  # include/uapi/linux/if.h
 
 # the first ten of struct rtnl_link_stats64
 _STATISTICS = struct.Struct("=10Q")
+_IFMAP = struct.Struct("=3QH2B")  # struct rtnl_link_ifmap
 
 
 class Counters(Record):
@@ -49,8 +54,21 @@ class Counters(Record):
     collisions: int = 0
 
 
+class Resources(Record):
+    """What a device takes of the machine (struct rtnl_link_ifmap): memory, I/O base, interrupt, DMA channel."""
+
+    memory_start: int = 0
+    memory_end: int = 0
+    base: int = 0
+    interrupt: int = 0
+    dma: int = 0
+
+
 class Interface(Record):
-    """One interface: `hardware` is its link-layer address."""
+    """One interface: `hardware` is its link-layer address, `type` the kind of it (include/uapi/linux/if_arp.h).
+
+    `flags` are the bits of IFF_*, `queue_length` is that of packets to be sent.
+    """
 
     index: int
     name: str
@@ -58,15 +76,26 @@ class Interface(Record):
     mtu: int
     hardware: bytes
     counters: Counters
+    type: int = 0
+    flags: int = 0
+    queue_length: int = 0
+    resources: Resources = Resources()
 
 
 class InterfaceAddress(Record):
-    """An address of an interface: family number, raw bytes, length of the network's prefix."""
+    """An address of an interface: family number, raw bytes, length of the network's prefix.
+
+    `peer` is the other end of a point-to-point link (else the address again), `label` the name that an IPv4 address
+    goes by (`eth0:1`), empty where it has none.
+    """
 
     index: int
     family: int
     address: bytes
     prefix: int
+    peer: bytes = b""
+    broadcast: bytes = b""
+    label: str = ""
 
 
 def address_request() -> bytes:
@@ -79,11 +108,15 @@ def interfaces(buffer: bytes | bytearray | memoryview) -> Iterator[Interface]:
     for numbers, told in _answers(buffer, RTM_NEWLINK, IFINFOMSG):
         raw = told.get(IFLA_STATS64, b"")
         counters = Counters(*_STATISTICS.unpack_from(raw)) if len(raw) >= _STATISTICS.size else Counters()
-        name = told.get(IFLA_IFNAME, b"").rstrip(b"\0").decode("utf-8", "surrogateescape")
         yield Interface(
-            numbers[2], name, bool(numbers[3] & IFF_UP), _number(told.get(IFLA_MTU, b"")),
-            told.get(IFLA_ADDRESS, b""), counters,
+            numbers[2], _text(told.get(IFLA_IFNAME, b"")), bool(numbers[3] & IFF_UP),
+            _number(told.get(IFLA_MTU, b"")), told.get(IFLA_ADDRESS, b""), counters, numbers[1], numbers[3],
+            _number(told.get(IFLA_TXQLEN, b"")), _resources(told.get(IFLA_MAP, b"")),
         )  # fmt: skip
+
+
+def _resources(raw: bytes) -> Resources:
+    return Resources(*_IFMAP.unpack_from(raw)[:5]) if len(raw) >= _IFMAP.size else Resources()
 
 
 def addresses(buffer: bytes | bytearray | memoryview) -> Iterator[InterfaceAddress]:
@@ -92,7 +125,10 @@ def addresses(buffer: bytes | bytearray | memoryview) -> Iterator[InterfaceAddre
         raw = told.get(IFA_LOCAL) or told.get(IFA_ADDRESS, b"")
         if len(raw) not in (4, 16):
             raise BadReply("read", "struct ifaddrmsg", f"an address of {len(raw)} bytes")
-        yield InterfaceAddress(index, family, raw, prefix)
+        yield InterfaceAddress(
+            index, family, raw, prefix, told.get(IFA_ADDRESS, b""), told.get(IFA_BROADCAST, b""),
+            _text(told.get(IFA_LABEL, b"")),
+        )  # fmt: skip
 
 
 def _answers(
@@ -112,6 +148,10 @@ def _answers(
             layout.read(buffer, part.start),
             dict(netlink.attributes(buffer, part.start + netlink.align(layout.size), part.end)),
         )
+
+
+def _text(raw: bytes) -> str:
+    return raw.rstrip(b"\0").decode("utf-8", "surrogateescape")
 
 
 def _number(raw: bytes) -> int:

@@ -11,6 +11,7 @@ import struct
 import sys
 
 from portside.errors import BadReply
+from portside.record import Record
 from portside.wire.sock_diag import AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_UNIX
 from portside.wire.tcp_states import CLOSE, ESTABLISHED, LISTEN
 
@@ -24,19 +25,37 @@ if TYPE_CHECKING:
 
 _TICK_MS = 10  # USER_HZ is 100 on every architecture
 _LARGEST = (1 << 32) - 1  # of every number in inet's columns
-_SO_ACCEPTCON = 0x10000  # include/linux/net.h, __SO_ACCEPTCON in the flags column
+SO_ACCEPTCON = 0x10000  # include/linux/net.h, __SO_ACCEPTCON in the flags column
 _SS_CONNECTED = (
     2,
     3,
 )  # 2, SS_CONNECTING: connected, and not yet accepted (net/unix/af_unix.c, unix_seq_show)
 
 
+class UnixEntry(Record):
+    """A line of /proc/net/unix: references, protocol, flags (`SO_ACCEPTCON`), type, state, inode, path or `@name`."""
+
+    references: int
+    protocol: int
+    flags: int
+    type: int
+    state: int
+    inode: int
+    path: str
+
+
 def inet(text: str, name: str) -> Iterator[Row]:
     """Yield the rows of tcp, tcp6, udp, udp6, udplite, raw, icmp and their kin; `name` is for errors."""
+    return (row for row, _ in inet_with_probes(text, name))
+
+
+def inet_with_probes(text: str, name: str) -> Iterator[tuple[Row, int]]:
+    """Yield the same rows, each with the column `timeout`: probes that were not answered (sock_diag merges them)."""
     for number, line in enumerate(text.splitlines()[1:], 2):
         if line.strip():
             try:
-                yield _inet_row(line.split())
+                fields = line.split()
+                yield _inet_row(fields), int(fields[8])
             except (ValueError, IndexError, OverflowError, struct.error):
                 raise _bad(name, number, line) from None
 
@@ -69,39 +88,46 @@ def _endpoint(text: str) -> tuple[bytes, int]:
 
 
 def unix(text: str) -> Iterator[Answer]:
-    """Yield the sockets of /proc/net/unix.  A line that is no entry belongs to the path before it (`\\n` in it)."""
-    pending: tuple[tuple[int, ...], str] | None = None
+    """Yield the sockets of /proc/net/unix as the decoder of unix_diag yields them."""
+    for entry in unix_entries(text):
+        yield _unix_answer(entry)
+
+
+def unix_entries(text: str) -> Iterator[UnixEntry]:
+    """Yield the lines of /proc/net/unix.  One that is no entry belongs to the path before it (`\\n` in it)."""
+    pending: UnixEntry | None = None
     for line in text.removesuffix("\n").split("\n")[1:]:
         entry = _unix_entry(line)
         if entry is None and pending is not None:
-            pending = pending[0], f"{pending[1]}\n{line}"
+            pending = pending.replace(path=f"{pending.path}\n{line}")
             continue
         if pending is not None:
-            yield _unix_answer(*pending)
+            yield pending
         pending = entry
     if pending is not None:
-        yield _unix_answer(*pending)
+        yield pending
 
 
-def _unix_entry(line: str) -> tuple[tuple[int, ...], str] | None:
-    """Turn `sk: refs protocol flags type state inode path` into the answer's numbers and the path."""
+def _unix_entry(line: str) -> UnixEntry | None:
+    """Read `sk: refs protocol flags type state inode path`; None where a line is something else."""
     fields = line.split(None, 7)
     if len(fields) < 7 or not fields[0].endswith(":"):
         return None
     try:
-        flags, kind, state, inode = int(fields[3], 16), int(fields[4], 16), int(fields[5], 16), int(fields[6])
+        references, protocol, flags, kind, state = (int(field, 16) for field in fields[1:6])
+        inode = int(fields[6])
     except ValueError:
         return None
-    number = LISTEN if flags & _SO_ACCEPTCON else ESTABLISHED if state in _SS_CONNECTED else CLOSE
     path = line.partition(f" {fields[6]} ")[2]  # blanks belong to it
-    return (AF_UNIX, kind, number, 0, inode, 0), path
+    return UnixEntry(references, protocol, flags, kind, state, inode, path)
 
 
-def _unix_answer(numbers: tuple[int, ...], path: str) -> Answer:
-    raw = path.encode("utf-8", "surrogateescape")
+def _unix_answer(entry: UnixEntry) -> Answer:
+    state = LISTEN if entry.flags & SO_ACCEPTCON else ESTABLISHED if entry.state in _SS_CONNECTED else CLOSE
+    raw = entry.path.encode("utf-8", "surrogateescape")
     if raw.startswith(b"@"):
         raw = b"\0" + raw[1:]
-    return numbers, {"name": raw} if raw else {}
+    return (AF_UNIX, entry.type, state, 0, entry.inode, 0), {"name": raw} if raw else {}
 
 
 def packet(text: str) -> Iterator[Answer]:

@@ -1,0 +1,465 @@
+"""The netstat face against netstat of net-tools 2.10 in one namespace full of sockets: the same bytes, but for what
+is listed here.
+
+Both are run by a child that has entered the namespace.  The peer is asked twice where they differ: what changed in
+between (timers, counters) is no difference.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import os
+import pkgutil
+import re
+import select
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from tests.live.conftest import NOBODY
+from tests.support import require
+
+import portside.faces.netstat
+from portside.errors import NotSupported
+from portside.faces import printable
+from portside.faces.netstat import main
+from portside.testing import Namespace
+
+# Another user may not be able to read the source: what is imported late is imported here.
+for _found in pkgutil.iter_modules(portside.faces.netstat.__path__):
+    importlib.import_module(f"portside.faces.netstat.{_found.name}")
+for _name in ("system.fds", "system.hostnames", "system.interfaces", "system.taskfiles", "system.processes",
+              "see.owners", "wire.interfaces", "ports.etc_services"):  # fmt: skip
+    importlib.import_module(f"portside.{_name}")
+importlib.import_module("pwd")
+
+ATTEMPTS = 6
+PATIENCE = 30.0
+
+TYPED = """\
+-n
+-a
+-an
+-tulpn
+-tulpen
+-nat
+-natp
+-ant
+-antp
+-au
+-aun
+-l
+-ln
+-lt
+-lu
+-lx
+-xl
+-x
+-xa
+-xap
+-xpn
+-xW
+-anp
+-anpe
+-anpee
+-anW
+-aW
+-ane
+-anee
+-ae
+-a --numeric-hosts
+-a --numeric-ports
+-ae --numeric-users
+-ae --numeric-users --numeric-ports
+-ano
+-anot
+-tno
+-uno
+-wano
+-to
+-aw
+-wn
+-U
+-Ua
+-lU
+-anU
+-S
+-lS
+-tS
+-anp --inet
+-an --inet6
+-4an
+-6an
+-46an
+-4tln
+-6tln
+-6uln
+-4xan
+-x -4
+-A inet
+-A inet6 -a
+-A inet,inet6 -an
+-A unix -a
+-A foo
+-A inet,foo
+-A ip6 -an
+--protocol=inet -tn
+--ip -tn
+--tcp --numeric --listening
+--lis --num
+--unix --all
+--raw -a
+--udplite -an
+-g
+-gn
+-g4n
+-g6n
+-g -n -x
+-tgn
+-s
+-st
+-su
+-sw
+-stu
+-s -6
+-s6t
+-s6u
+-s6w
+-s -4
+-sS
+-s -A unix
+-s -A inet,inet6
+-r
+-rn
+-rne
+-rnee
+-rneee
+-rneeee
+-re
+-rN
+-rv
+-rF
+-rC
+-rCn
+-rCee
+-rFC
+-r6
+-rn6
+-r6C
+-r6CF
+-rn -A inet,inet6
+-r --inet
+-r -A unix
+-r -A ax25
+-r -A ddp
+-r -A ipx
+-r -A rose
+-r -A x25
+-r -A ash
+-r -A econet
+-r -A bluetooth
+-i
+-ie
+-iee
+-ia
+-iae
+-in
+-i6
+-ian
+-M
+-Mn
+-Me
+-2
+-f
+-f -t
+--bluetooth
+--ax25
+--x25
+--ipx
+--netrom
+--rose
+-v
+-vt
+-vn
+-vS
+-N
+-d
+-C
+-F
+-Z
+-V
+--version
+-h
+--help
+-T
+-q
+-k
+--foo
+--num
+--listening=1
+-A
+-is
+-rs
+-ir
+-ss
+-rr
+foo
+-n foo bar
+-- -n
+"""
+COMBINATIONS = ["", *TYPED.splitlines()]
+
+
+class Difference(NamedTuple):
+    """Something netstat does otherwise: where it shows, what only netstat's answer has, what only ours."""
+
+    what: str
+    words: str
+    theirs: str
+    ours: str
+
+
+DIFFERENCES = (
+    Difference("Unix names end at a blank", "-xa", r"/a$", r"/a  b\\x09c$"),
+    Difference("Unix names end at a line break", "-xa", r"/new$", r"/new\\x0aline$"),
+    Difference("a line break in a name is a line of its own", "-xa", r"got bogus unix line", ""),
+    Difference("threads with their own descriptors", "-tlnp", r":26304 .* - ", r":26304 .*\d+/"),
+    Difference("processes whose first thread has ended", "-tlnp", r":26305 .* - ", r":26305 .*\d+/"),
+    Difference("--tcpip", "-rn --tcpip -A inet6", r"Internal Error", r"(?s)IP routing.*IPv6 routing"),
+    Difference("/proc/net/nr_neigh", "-r --netrom", r"nr_neigh: Invalid argument", r"nr_neigh: No such file"),
+)
+# names of Unix sockets as we show them -> as netstat does
+CUT_NAMES = {r"/a  b\x09c": "/a", r"/new\x0aline": "/new", r"@\x01odd\x0a \xff*": r"@\x01odd"}
+BOGUS = "warning, got bogus unix line.\n"
+# holders that netstat does not find: threads with descriptors of their own, processes whose first thread has ended
+UNSEEN = re.compile(r"(:2630[45] .* )\d+/.{14,16}(?= *$)", re.M)
+SECONDS = re.compile(r"(?<= )((?:on|keepalive|timewait|probe) )\((\d+\.\d\d)/")
+
+
+def comparable(answer):
+    """Return an answer without the differences: both escaped, names cut, seconds of timers left out."""
+    out, err, code = answer
+    out = "\n".join(map(printable, out.split("\n")))
+    for whole, cut in CUT_NAMES.items():
+        out = out.replace(whole, cut)
+    out = UNSEEN.sub(lambda found: f"{found[1]}{'-':<20}"[: len(found[0])].ljust(len(found[0])), out)
+    return SECONDS.sub(r"\1(T/", out), err.replace(BOGUS, ""), code
+
+
+def face(words):
+    """Run the face in this process; return (standard output, standard error, exit code)."""
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        code = main([*words])
+    return out.getvalue(), err.getvalue(), code
+
+
+def netstat(words):
+    """Run the peer; return the same."""
+    done = subprocess.run(
+        ["netstat", *words], capture_output=True, timeout=PATIENCE, stdin=subprocess.DEVNULL,
+        env={**os.environ, "LC_ALL": "C"},
+    )  # fmt: skip
+    return *(text.decode("utf-8", "surrogateescape") for text in (done.stdout, done.stderr)), done.returncode
+
+
+def both(words):
+    """Return (netstat's, ours), asked again as long as netstat's own answer changes meanwhile."""
+    for _ in range(ATTEMPTS):
+        before, ours, after = netstat(words), face(words), netstat(words)
+        if comparable(before) == comparable(after) or comparable(before) == comparable(ours):
+            break
+    return before, ours
+
+
+def every(combinations):
+    """Return combination -> (netstat's, ours)."""
+    return {one: both(one.split()) for one in combinations}
+
+
+class Told:
+    """What both said, all combinations asked at once for each user."""
+
+    def __init__(self, world):
+        self.world = world
+        self._said = {}
+
+    def said(self, user, combination):
+        if user not in self._said:
+            uid = NOBODY if user == "nobody" else None
+            self._said[user] = self.world.space.call(every, COMBINATIONS, uid=uid, timeout=300)
+        return self._said[user][combination]
+
+
+@pytest.fixture(scope="module")
+def told(world):
+    require(shutil.which("netstat"), "netstat of net-tools is not installed")
+    return Told(world)
+
+
+@pytest.mark.parametrize("user", ["root", "nobody"])
+@pytest.mark.parametrize("combination", COMBINATIONS)
+def test_prints_what_netstat_prints(told, user, combination):
+    """Standard output, standard error and exit code are the same, byte for byte."""
+    if user == "nobody":
+        require(not os.geteuid(), "needs root, to be another user")
+    theirs, ours = map(comparable, told.said(user, combination))
+    assert ours == theirs
+
+
+def test_the_table_shows_something(told):
+    """Both of nothing would be equal too."""
+    listed = [one for one in COMBINATIONS if len(told.said("root", one)[1][0].splitlines()) > 3]
+    assert len(listed) > 90
+
+
+@pytest.mark.parametrize("difference", DIFFERENCES, ids=[one.what for one in DIFFERENCES])
+def test_differs_where_it_is_said_to(told, difference):
+    """Each difference of docs/comparison.md shows itself."""
+    theirs, ours = (f"{out}{err}" for out, err, _ in told.world.space.call(both, difference.words.split()))
+    assert re.search(difference.theirs, theirs, re.MULTILINE)
+    assert not re.search(difference.theirs, ours, re.MULTILINE)
+    if difference.ours:
+        assert re.search(difference.ours, ours, re.MULTILINE)
+        assert not re.search(difference.ours, theirs, re.MULTILINE)
+
+
+def test_timers_run_as_netstats_do(told):
+    """The seconds lie between those that netstat tells just before and just after, where a timer was not set anew."""
+    before, ours, after = told.world.space.call(timers)
+    same = before.keys() & ours.keys() & after.keys()
+    running = [key for key in same if before[key] >= after[key]]
+    assert len(running) > 5
+    assert all(after[key] <= ours[key] <= before[key] for key in running)
+
+
+def timers():
+    """Return end points -> seconds of the timer: netstat's, ours, netstat's."""
+    found = []
+    for program in (netstat, face, netstat):
+        lines = program(["-tano"])[0].splitlines()
+        rows = [re.match(r"(tcp6? +\d+ +\d+ +\S+ +\S+ +\S+) +(\w+) \((\d+\.\d\d)/", line) for line in lines]
+        found.append({(row[1], row[2]): float(row[3]) for row in rows if row and float(row[3])})
+    return found
+
+
+LINKS = (
+    "link add left type veth peer name right", "link set left up", "link set right up",
+    "address add 192.0.2.1/24 broadcast 192.0.2.255 dev left", "address add 192.0.2.7/24 dev left",
+    "address add 198.51.100.9/25 broadcast + dev left label left:1",
+    "address add 198.51.100.130/25 dev left label left:12", "address add 10.9.0.1/16 dev left label left:backup",
+    "address add 2001:db8::1/64 dev left nodad", "address add fec0::1/64 dev left nodad",
+    "link add pair10 type veth peer name pair9", "link set pair9 up", "link set pair9 multicast off",
+    "link set pair9 promisc on allmulticast on arp off", "link set pair9 address 02:00:00:00:00:aa",
+    "link add averylongname15 type veth peer name x", "link set averylongname15 up",
+    "link set averylongname15 mtu 9000",
+    "tuntap add tun7 mode tun", "tuntap add tap7 mode tap", "link set tun7 up",
+    "address add 10.1.1.1 peer 10.1.1.2 dev tun7",
+    "route add default via 192.0.2.254", "route add 203.0.113.0/24 via 192.0.2.253 metric 5 mtu 1300 window 4000",
+    "route add 203.0.113.77/32 via 192.0.2.253 rtt 300", "route add unreachable 100.64.0.0/10 metric 3",
+    "route add prohibit 100.64.1.1/32", "route add 169.254.0.0/16 dev averylongname15",
+    "route add 127.0.0.0/8 dev lo", "route add blackhole 100.65.0.0/16",
+    "route add 2001:db8:1::/48 via 2001:db8::2 metric 7", "route add unreachable 2001:db8:2::/48",
+    "route add default via 2001:db8::fe", "route add 2001:db8:3::3/128 dev left expires 600",
+)  # fmt: skip
+# kinds of link that a kernel may not have, each with its own sort of address
+TUNNELS = (
+    "link add gre7 type gre local 192.0.2.1 remote 192.0.2.2 key 1",
+    "link add sit7 type sit local 192.0.2.1 remote any",
+    "link add ipip7 type ipip local 192.0.2.1 remote 192.0.2.2", "link add vcan7 type vcan",
+    "link add wg7 type wireguard", "link add ip67 type ip6tnl remote ::1", "link add bond7 type bond",
+    "link add nlmon7 type nlmon", "link add bridge7 type bridge", "link add vx7 type vxlan id 3 dstport 4789",
+    "link add dummy7 type dummy",
+)  # fmt: skip
+ROUTERS = """
+-r
+-rn
+-re
+-ree
+-rne
+-rnee
+-r6
+-r6n
+-rn -A inet,inet6
+-rNe
+-g
+-gn
+-g6
+-i
+-ia
+-ie
+-iae
+-iaeee
+""".strip().splitlines()
+
+
+def name_servers():
+    """Return the addresses that the resolver asks: packets to them must not vanish behind the default route."""
+    text = Path("/etc/resolv.conf").read_text() if os.path.exists("/etc/resolv.conf") else ""
+    return set(re.findall(r"^nameserver +(\d+\.\d+\.\d+\.\d+) *$", text, re.M)) - {"127.0.0.1"}
+
+
+@pytest.fixture(scope="module")
+def router():
+    """What both say of a namespace with many links and routes; the kinds of link that could be made with it."""
+    require(shutil.which("netstat"), "netstat of net-tools is not installed")
+    with Namespace() as scratch:
+        scratch.ip(*LINKS, *(f"route add unreachable {server}" for server in name_servers()))
+        made = []
+        for line in TUNNELS:
+            with contextlib.suppress(NotSupported):
+                scratch.ip(line, f"link set {line.split()[2]} up")
+                made.append(line.split()[4])
+        yield scratch.call(every, ROUTERS), made
+
+
+@pytest.mark.parametrize("combination", ROUTERS)
+def test_links_and_routes_are_drawn_as_netstat_draws_them(router, combination):
+    theirs, ours = router[0][combination]
+    assert ours == theirs
+    assert len(ours[0].splitlines()) > 2
+
+
+def test_the_router_has_what_is_hard_to_draw(router):
+    said, made = router
+    assert re.search(r"^left:12 .*no statistics", said["-ia"][1][0], re.M)
+    assert "unspec 00-00" in said["-iae"][1][0]
+    assert re.search(r"^100\.64\.0\.0 +- .*!", said["-rnee"][1][0], re.M)
+    assert re.search(r"^link-local ", said["-r"][1][0], re.M)
+    assert re.search(r"^default ", said["-r"][1][0], re.M)
+    assert "averyl " in said["-rnee"][1][0]
+    assert len(made) >= 2, "hardly a kind of link could be made"
+
+
+@pytest.mark.parametrize("words", ["-tlnc", "-cin", "-rnc", "-gnc4"])
+def test_goes_on_as_netstat_does(told, words):
+    """Two rounds and what is between them are the same, as they are written to a pipe."""
+    answers = [
+        two_rounds(told.world.space, [*program, words])
+        for program in (["netstat"], [sys.executable, "-m", "portside", "netstat"])
+    ]
+    assert answers[1] == answers[0]
+
+
+def two_rounds(space, command):
+    """Return what a command has written when it has written its second round, counters left out; end it."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, preexec_fn=space.enter)
+    written, deadline = b"", time.monotonic() + PATIENCE
+    try:
+        while True:
+            ready, _, _ = select.select([process.stdout], [], [], deadline - time.monotonic())
+            chunk = os.read(process.stdout.fileno(), 1 << 16) if ready else b""
+            assert chunk, written
+            written += chunk
+            title = written.partition(b"\n")[0] if b"Kernel Int" not in written else b"Iface "
+            if written.count(title) > 1 and written.endswith(b"\n"):
+                return re.sub(rb" +\d+", b" N", written)
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
