@@ -56,12 +56,13 @@ THREADS = {"threading", "_weakrefset"}
 ALLOWED = {
     "list": ARGPARSE | SMALL | NETLINK | BPF | FACTS,
     "who": ARGPARSE | SMALL | NETLINK | BPF | FACTS,
+    "free": ARGPARSE | SMALL | NETLINK | BPF | FACTS | {"signal"},
     "pick": ARGPARSE | SMALL | NETLINK,
     "name": ARGPARSE | SMALL,
     "doctor": ARGPARSE | SMALL | NETLINK | BPF | FACTS | THREADS,
     "faces": ARGPARSE | SMALL,
 }
-MOST_OF_OURS = {"list": 58, "who": 66, "pick": 24, "name": 18, "doctor": 30, "faces": 12}
+MOST_OF_OURS = {"list": 58, "who": 67, "free": 72, "pick": 24, "name": 18, "doctor": 30, "faces": 12}
 # face -> what it is run with, the modules it may load beside SMALL, and the most of ours
 FACE_WORDS = {"ss": ["-s"], "netstat": ["-tln"], "lsof": ["-i"], "sockstat": ["-l"]}
 OWNERS = NETLINK | BPF | FACTS | {"types"}  # ctypes brings types
@@ -116,7 +117,7 @@ def loaded(*arguments: str) -> set[str]:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_command_loads_only_what_it_needs(name, port):
-    modules = loaded(name, *{"who": [str(port)], "name": ["https"]}.get(name, []))
+    modules = loaded(name, *{"who": [str(port)], "free": ["1", "--dry-run"], "name": ["https"]}.get(name, []))
     ours = {module for module in modules if module.partition(".")[0] == "portside"}
     tops = {module.partition(".")[0] for module in modules - ours}
     assert not tops & NEVER, f"portside {name} loads {sorted(tops & NEVER)}: too slow to start with"

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "list": "one row per open port: who holds it, where it is bound, since when",
     "who": "everything about one port: holders, listeners, connections by peer",
+    "free": "end what holds a port, after showing it",
     "pick": "free ports that nobody else is given for a minute",
     "name": "what the registries say about a service name or port number",
     "doctor": "what this kernel and this user can do, and what is missing for more",

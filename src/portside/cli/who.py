@@ -16,6 +16,7 @@ from portside.cli.port_table import (
     since_text,
     user_text,
 )
+from portside.cli.typed import typed_port
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def run(arguments: SimpleNamespace, output: Output) -> int:
     from portside.see.reach import by_scope
     from portside.see.services import service_names
 
-    port, transport = _port(arguments.port)
+    port, transport = typed_port(arguments.port)
     snapshot = api.take_port(port, transport, every_netns=arguments.netns == "all")
     names = no_name if arguments.numeric else service_names()
     found = who.report(snapshot, port, names, by_scope)
@@ -66,17 +67,6 @@ def run(arguments: SimpleNamespace, output: Output) -> int:
         lines = (_fitted(output.clean(line), width) for line in _lines(found, transport, arguments.peers))
         output.write("".join(f"{line}\n" for line in lines))
     return conclude(found.found, gaps, arguments, output)
-
-
-def _port(text: str) -> tuple[int, str]:
-    """Turn `8080`, `https` or `53/udp` into a number and a transport (empty: any)."""
-    if text.isascii() and text.isdigit() and len(text) <= 5:
-        return int(text), ""
-    from portside.ports.registry import Registry
-    from portside.ports.spec import parse_port
-    from portside.system.services import read_services
-
-    return parse_port(text, Registry(read_services()))
 
 
 _LONG = (

@@ -52,14 +52,16 @@ def who(port: int, protocol: str = "", *, every_netns: bool = False, host: Host 
     return _who.report(snapshot, port, service_names(host), by_scope)
 
 
-def take_port(port: int, protocol: str = "", *, every_netns: bool = False, host: Host = LIVE) -> Snapshot:
-    """Return a snapshot of the sockets with this local port; the kernel leaves the others out."""
+def take_port(
+    port: int, protocol: str = "", *, every_netns: bool = False, owners: bool = True, host: Host = LIVE
+) -> Snapshot:
+    """Return a snapshot of the sockets with this local port, with their owners; the kernel leaves the others out."""
     if not isinstance(port, int) or not 1 <= port <= 65535:
         raise BadRequest("look up", f"port {port!r}", "a port is a number from 1 to 65535")
     if protocol not in ("", "tcp", "udp", "udplite", "sctp", "mptcp"):
         raise BadRequest("look up", f"port {port}/{protocol}", "the protocol is not one with ports")
     selection = query.Selection(every=True, kinds=("tcp", "udp"), every_netns=every_netns)
-    wish = query.build("", selection).wish.replace(only_ports=(port,))
+    wish = query.build("", selection).wish.replace(only_ports=(port,), owners=owners)
     if protocol:
         wish = wish.replace(protocols=("tcp", "mptcp") if protocol == "tcp" else (protocol,))
     snapshot = take(wish, host)
