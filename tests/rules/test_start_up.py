@@ -57,12 +57,22 @@ ALLOWED = {
     "list": ARGPARSE | SMALL | NETLINK | BPF | FACTS,
     "who": ARGPARSE | SMALL | NETLINK | BPF | FACTS,
     "free": ARGPARSE | SMALL | NETLINK | BPF | FACTS | {"signal"},
+    "tune": ARGPARSE | SMALL | NETLINK | BPF | FACTS,
     "pick": ARGPARSE | SMALL | NETLINK,
     "name": ARGPARSE | SMALL,
     "doctor": ARGPARSE | SMALL | NETLINK | BPF | FACTS | THREADS,
     "faces": ARGPARSE | SMALL,
 }
-MOST_OF_OURS = {"list": 58, "who": 67, "free": 72, "pick": 24, "name": 18, "doctor": 30, "faces": 12}
+MOST_OF_OURS = {
+    "list": 58,
+    "who": 67,
+    "free": 72,
+    "tune": 78,
+    "pick": 24,
+    "name": 18,
+    "doctor": 30,
+    "faces": 12,
+}
 # face -> what it is run with, the modules it may load beside SMALL, and the most of ours
 FACE_WORDS = {"ss": ["-s"], "netstat": ["-tln"], "lsof": ["-i"], "sockstat": ["-l"]}
 OWNERS = NETLINK | BPF | FACTS | {"types"}  # ctypes brings types

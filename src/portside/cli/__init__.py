@@ -23,6 +23,7 @@ COMMANDS = {
     "who": "everything about one port: holders, listeners, connections by peer",
     "free": "end what holds a port, after showing it",
     "pick": "free ports that nobody else is given for a minute",
+    "tune": "the kernel's settings about ports: what they do here, and set them",
     "name": "what the registries say about a service name or port number",
     "doctor": "what this kernel and this user can do, and what is missing for more",
     "faces": "run as ss, netstat, lsof, sockstat: list the faces, or make links of their names",

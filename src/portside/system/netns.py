@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 CLONE_NEWNET = 0x40000000  # include/uapi/linux/sched.h
+_SO_NETNS_COOKIE = 71  # include/uapi/asm-generic/socket.h
 _HERE = "/proc/thread-self/ns/net"
 _NAMED = ("/run/netns", "/run/docker/netns")
 
@@ -56,6 +57,39 @@ def _own_inode() -> int:
         return os.stat(_HERE).st_ino
     except OSError:
         return 0
+
+
+def cookie() -> int:
+    """Return the number of the calling thread's network namespace: unique until the next boot, unlike its inode.
+
+    SO_NETNS_COOKIE (5.14, commit e8b9eab99232); its inode where that is not offered.
+    """
+    import _socket
+    import sys
+
+    try:
+        asked = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
+    except OSError:
+        return _own_inode()
+    try:
+        return int.from_bytes(asked.getsockopt(_socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8), sys.byteorder)
+    except OSError:
+        return _own_inode()
+    finally:
+        asked.close()
+
+
+def is_of_init() -> bool:
+    """Whether the calling thread is in the init process's network namespace, for which the files in /etc are read.
+
+    Where that may not be looked at: whether it is the first namespace, which alone has some settings.
+    """
+    try:
+        return os.stat("/proc/1/ns/net").st_ino == _own_inode()
+    except OSError:
+        return os.path.exists(
+            "/proc/sys/net/core/netdev_max_backlog"
+        )  # net/core/sysctl_net_core.c, net_core_table
 
 
 def every(host: Host) -> tuple[list[NetworkNamespace], int]:

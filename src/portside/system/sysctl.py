@@ -37,7 +37,7 @@ def write(host: Host, name: str, value: str) -> None:
     """Set a setting; raises NotPermitted, BadRequest (the kernel refuses the value), NotSupported (there is none)."""
     try:
         with open(host.root + path_of(name), "w") as file:
-            file.write(value)
+            file.write(f"{value}\n")  # an empty value would be no write at all
     except FileNotFoundError:
         raise NotSupported(
             "set", f"'{name}'", "this kernel, or this network namespace, has no such setting"
