@@ -20,6 +20,9 @@ ss:iproute2
 netstat:net-tools
 lsof:lsof
 tmux:tmux
+nft:nftables
+iptables:iptables
+ipset:ipset
 '
 # The same for programs that the benchmarks alone call.
 BENCH_COMMANDS='

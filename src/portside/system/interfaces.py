@@ -33,6 +33,13 @@ def read_routes(host: Host) -> list[Route]:
     return list(routes.routes(_dump(host, routes.request(), "routes")))
 
 
+def count_routing_rules(host: Host) -> int:
+    """Return how many rules choose a table of routes; raises NotSupported where there is no rtnetlink."""
+    from portside.wire import routes
+
+    return routes.count_rules(_dump(host, routes.rules_request(), "routing rules"))
+
+
 def _dump(host: Host, request: bytes, what: str) -> bytes:
     from portside.errors import NotSupported
 

@@ -33,6 +33,12 @@ def read(host: Host, name: str) -> str | None:
         raise from_os(error, "read", f"'{name}'") from error
 
 
+def read_or_none(host: Host, path: str) -> str | None:
+    """Return a setting's text by its path below /proc/sys (a name may hold dots), None where it cannot be read."""
+    text = host.read_or(f"/proc/sys/{path}").strip()
+    return text or None
+
+
 def write(host: Host, name: str, value: str) -> None:
     """Set a setting; raises NotPermitted, BadRequest (the kernel refuses the value), NotSupported (there is none)."""
     try:

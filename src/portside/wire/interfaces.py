@@ -24,9 +24,15 @@ IFADDRMSG = Layout(
 
 IFLA_ADDRESS = 1
 IFLA_MTU = 4
+IFLA_MASTER = 10
 IFLA_TXQLEN = 13
 IFLA_MAP = 14
+IFLA_LINKINFO = 18
 IFLA_STATS64 = 23
+IFLA_GROUP = 27
+IFLA_XDP = 43
+IFLA_INFO_KIND = 1
+IFLA_XDP_ATTACHED = 2
 IFA_ADDRESS = 1
 IFA_LOCAL = 2
 IFA_LABEL = 3
@@ -67,7 +73,8 @@ class Resources(Record):
 class Interface(Record):
     """One interface: `hardware` is its link-layer address, `type` the kind of it (include/uapi/linux/if_arp.h).
 
-    `flags` are the bits of IFF_*, `queue_length` is that of packets to be sent.
+    `flags` are the bits of IFF_*, `queue_length` is that of packets to be sent.  `kind` is the driver's name for a virtual one,
+    `master` the index of the bridge, bond or VRF it belongs to; `xdp`: a program sees its packets before any rule.
     """
 
     index: int
@@ -80,6 +87,10 @@ class Interface(Record):
     flags: int = 0
     queue_length: int = 0
     resources: Resources = Resources()
+    kind: str = ""
+    group: int = 0
+    master: int = 0
+    xdp: bool = False
 
 
 class InterfaceAddress(Record):
@@ -112,6 +123,8 @@ def interfaces(buffer: bytes | bytearray | memoryview) -> Iterator[Interface]:
             numbers[2], _text(told.get(IFLA_IFNAME, b"")), bool(numbers[3] & IFF_UP),
             _number(told.get(IFLA_MTU, b"")), told.get(IFLA_ADDRESS, b""), counters, numbers[1], numbers[3],
             _number(told.get(IFLA_TXQLEN, b"")), _resources(told.get(IFLA_MAP, b"")),
+            _text(_nested(told.get(IFLA_LINKINFO, b""), IFLA_INFO_KIND)), _number(told.get(IFLA_GROUP, b"")),
+            _number(told.get(IFLA_MASTER, b"")), any(_nested(told.get(IFLA_XDP, b""), IFLA_XDP_ATTACHED)),
         )  # fmt: skip
 
 
@@ -152,6 +165,11 @@ def _answers(
 
 def _text(raw: bytes) -> str:
     return raw.rstrip(b"\0").decode("utf-8", "surrogateescape")
+
+
+def _nested(raw: bytes, kind: int) -> bytes:
+    """Return one attribute of a nest, empty where it is not there."""
+    return dict(netlink.attributes(raw, 0, len(raw))).get(kind, b"")
 
 
 def _number(raw: bytes) -> int:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 RTM_NEWROUTE = 24
 RTM_GETROUTE = 26
+RTM_NEWRULE = 32
+RTM_GETRULE = 34
 
 RTMSG = Layout(
     "rtmsg", "B rtm_family", "B rtm_dst_len", "B rtm_src_len", "B rtm_tos", "B rtm_table", "B rtm_protocol",
@@ -29,6 +31,7 @@ CACHEINFO = Layout(
 RTA_DST = 1
 RTA_OIF = 4
 RTA_GATEWAY = 5
+RTA_PRIORITY = 6
 RTA_METRICS = 8
 RTA_MULTIPATH = 9
 RTA_CACHEINFO = 12
@@ -73,11 +76,22 @@ class Route(Record):
     table: int
     mtu: int = 0
     expires: int = 0
+    metric: int = 0
 
 
 def request() -> bytes:
     """Return the dump request for the routes of every table and family."""
     return netlink.message(RTM_GETROUTE, netlink.NLM_F_REQUEST | netlink.NLM_F_DUMP, RTMSG.write())
+
+
+def rules_request() -> bytes:
+    """Return the dump request for the rules that choose a table of routes (ip-rule(8))."""
+    return netlink.message(RTM_GETRULE, netlink.NLM_F_REQUEST | netlink.NLM_F_DUMP, RTMSG.write())
+
+
+def count_rules(buffer: bytes | bytearray | memoryview) -> int:
+    """Return how many rules a dump holds; a plain host has three for IPv4 and two for IPv6."""
+    return sum(part.type == RTM_NEWRULE for part in netlink.messages(buffer))
 
 
 def routes(buffer: bytes | bytearray | memoryview) -> Iterator[Route]:
@@ -99,6 +113,7 @@ def routes(buffer: bytes | bytearray | memoryview) -> Iterator[Route]:
             yield Route(
                 family, prefix, told.get(RTA_DST, b""), gateway, interface, kind, protocol,
                 _number(told.get(RTA_TABLE, b"")) or table, mtu, _expires(told.get(RTA_CACHEINFO, b"")),
+                _number(told.get(RTA_PRIORITY, b"")),
             )  # fmt: skip
 
 

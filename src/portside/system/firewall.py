@@ -1,0 +1,118 @@
+"""The firewall's rules as the programs that know them print them: nft(8), iptables-save(8), ipset(8).
+
+`any_tables` finds out without a program whether there are rules at all: one netlink dump and two files of /proc.  It
+loads no kernel module: where nf_tables is none yet, there are no tables.  Reading rules takes CAP_NET_ADMIN; to
+be refused (NotPermitted) never means that there are no rules.
+"""
+
+from __future__ import annotations
+
+import os
+
+from portside.errors import NotPermitted, NotSupported, PortsideError, TimedOut
+from portside.system.netlink import Netlink
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from portside.system.host import Host
+
+NETLINK_NETFILTER = 12
+TIMEOUT = 30.0
+# not through PATH alone, which is the caller's and may lack sbin
+_PLACES = ("/usr/sbin", "/sbin", "/usr/local/sbin", "/usr/bin", "/bin", "/usr/local/bin")
+_LEGACY = {"ip": "ip_tables_names", "ip6": "ip6_tables_names"}
+
+
+def any_tables(host: Host) -> bool:
+    """Return whether there is any table of nftables or of legacy iptables in the calling thread's namespace.
+
+    Raises NotPermitted where that may not be known.
+    """
+    return bool(nft_tables(host)) or any(legacy_tables(host, family) for family in _LEGACY)
+
+
+def nft_tables(host: Host) -> list[tuple[int, str]]:
+    """Return (family number, name) of the tables of nftables; raises NotPermitted."""
+    from portside.wire import nfnetlink
+
+    if host.netlink is None or not host.live:
+        raise NotSupported("read", "firewall tables", "a recorded host tells no rules")
+    if not _loaded(host):
+        return []
+    try:
+        with Netlink(NETLINK_NETFILTER, host.netlink) as link:
+            return list(nfnetlink.tables(link.dump(nfnetlink.tables_request(), "firewall tables")))
+    except NotSupported:
+        return []
+
+
+def _loaded(host: Host) -> bool:
+    """Return whether the kernel has nf_tables: a dump request would load the module."""
+    modules = host.read_or("/proc/modules")
+    if not modules or "nf_tables " in modules:
+        return True
+    return "/nf_tables.ko" in host.read_or(f"/lib/modules/{os.uname().release}/modules.builtin")
+
+
+def legacy_tables(host: Host, family: str) -> list[str]:
+    """Return the names of the tables of legacy iptables (`ip`) or ip6tables (`ip6`); raises NotPermitted."""
+    try:
+        return host.net(_LEGACY[family]).split()
+    except FileNotFoundError:
+        return []
+    except PermissionError as error:
+        raise NotPermitted("read", "firewall tables", "it takes root", "run it with sudo") from error
+    except OSError:
+        return []
+
+
+def find(names: Sequence[str]) -> str:
+    """Return the path of the first of several programs that is installed; raises NotSupported."""
+    for name in names:
+        for place in _PLACES:
+            path = f"{place}/{name}"
+            if os.access(path, os.X_OK):
+                return path
+    raise NotSupported("read rules", "", f"'{names[0]}' is not installed", f"install {names[0]}")
+
+
+def output(*names: str, arguments: Sequence[str] = (), input: str = "") -> str:
+    """Return what the first installed of several programs prints; raises NotPermitted, NotSupported, TimedOut."""
+    import subprocess
+
+    path = find(names)
+    try:
+        done = subprocess.run(
+            [path, *arguments], input=input, capture_output=True, encoding="utf-8", errors="surrogateescape",
+            timeout=TIMEOUT, env={"PATH": ":".join(_PLACES), "LC_ALL": "C"},
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise TimedOut("run", f"'{names[0]}'", f"no end in {TIMEOUT:.0f} s") from error
+    except OSError as error:
+        raise NotSupported("run", f"'{names[0]}'", str(error).lower()) from error
+    if done.returncode:
+        reason = done.stderr.strip().partition("\n")[0] or f"it ended with {done.returncode}"
+        if "ermi" in reason or "must be root" in reason:
+            raise NotPermitted("run", f"'{names[0]}'", reason.lower(), "run it with sudo")
+        raise PortsideError("run", f"'{names[0]}'", reason)
+    return done.stdout
+
+
+def nft_json() -> str:
+    """Return `nft -j list ruleset`."""
+    return output("nft", arguments=("-j", "list", "ruleset"))
+
+
+def iptables_save(family: str, legacy: bool = False) -> str:
+    """Return iptables-save's (`ip`) or ip6tables-save's (`ip6`) text with counters, of either back end."""
+    word = "iptables" if family == "ip" else "ip6tables"
+    if legacy:
+        return output(f"{word}-legacy-save", f"{word}-save", arguments=("-c",))
+    return output(f"{word}-nft-save", f"{word}-save", arguments=("-c",))
+
+
+def ipset_save() -> str:
+    """Return `ipset save`."""
+    return output("ipset", arguments=("save",))
