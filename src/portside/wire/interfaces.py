@@ -73,8 +73,9 @@ class Resources(Record):
 class Interface(Record):
     """One interface: `hardware` is its link-layer address, `type` the kind of it (include/uapi/linux/if_arp.h).
 
-    `flags` are the bits of IFF_*, `queue_length` is that of packets to be sent.  `kind` is the driver's name for a virtual one,
-    `master` the index of the bridge, bond or VRF it belongs to; `xdp`: a program sees its packets before any rule.
+    `flags` are the bits of IFF_*, `queue_length` is that of packets to be sent.  `kind` is the driver's name for a
+    virtual one, `master` the index of the bridge, bond or VRF it belongs to; `xdp`: a program sees its packets
+    before any rule.
     """
 
     index: int
