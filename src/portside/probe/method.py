@@ -87,4 +87,8 @@ class Counters:
 
 def open_method(name: str, order: Order, options: Options, left: Left) -> Method:
     """Return the method of that name, ready to probe; NotPermitted, NotSupported where it cannot work here."""
+    if name == "syn":
+        from portside.probe.syn import Syn
+
+        return Syn(order, options, left)
     raise BadRequest("scan", "", f"no method '{name}'", f"use one of {', '.join(METHODS)}")

@@ -1,0 +1,196 @@
+"""The loop of the SYN scan: send what is due, read what came, give up what stayed silent, over and over.
+
+One thread does it all.  A probe goes out up to `1 + retries` times, each time only if it has had no answer; how long
+is waited between follows from the answers' own delays.  After the last attempt the wait is the whole timeout, unless
+every host has answered before and is known to be quick.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+
+import numpy as np
+
+from portside.ports.address import parse_address
+from portside.probe.method import TICK
+from portside.probe.order import Left
+from portside.probe.packets.answers import KEEP, Reader
+from portside.probe.packets.chunk import MOST, Chunk
+from portside.probe.packets.expand import Expander
+from portside.probe.packets.pace import Pace
+from portside.probe.packets.routes import Routes
+from portside.probe.packets.transmit import Transmitter
+from portside.probe.packets.verdicts import Verdicts
+from portside.probe.records import FILTERED, LOCAL_ERROR, NO_RESPONSE, UNKNOWN
+from portside.system.packets import Ring
+from portside.wire import cbpf
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from portside.probe.method import Counters, Options
+    from portside.probe.order import Order
+    from portside.probe.records import Result
+
+_FIRST_PORT, _SLOTS = 61_000, 512  # above Linux's own range of ephemeral ports
+_BATCH = 1024
+_READS = 4  # reads of the ring between two batches
+_CHUNK_SECONDS = 0.25  # seconds of probes in one chunk
+_SMALLEST = 1024
+
+
+class Engine:
+    """One SYN scan of an order; `batches` runs it, `left` tells what is not decided."""
+
+    def __init__(self, order: Order, options: Options, left: Left, counters: Counters) -> None:
+        self._order, self._options, self._counters = order, options, counters
+        self._resumed, self._next = list(left.places), left.next
+        self._attempts = 1 + options.retries
+        self._key = int.from_bytes(os.urandom(8), "little"), int.from_bytes(os.urandom(8), "little")
+        self._base = _FIRST_PORT + int.from_bytes(os.urandom(2), "little") % (65_536 - _FIRST_PORT - _SLOTS)
+        self._free = list(range(self._base, self._base + _SLOTS))
+        self._flying: dict[int, Chunk] = {}  # by source port, oldest first
+        self._verdicts = Verdicts(order.space, options, counters)
+        self._begun = False
+
+    def left(self) -> Left:
+        """Return the places that are not decided."""
+        waiting = [chunk.places[~chunk.decided] for chunk in self._flying.values()]
+        places = np.concatenate([*waiting, np.array(self._resumed, np.int64)]).tolist()
+        return Left(self._next, tuple(sorted(places)))
+
+    def batches(self) -> Iterator[list[Result]]:
+        """Scan; see `method`."""
+        options = self._options
+        self._expander = Expander(self._order)
+        source = parse_address(options.source) if options.source else b""
+        self._routes = Routes(self._expander.zones, source, options.device)
+        ring = Ring(cbpf.answers(self._base, self._base + _SLOTS - 1, KEEP))
+        reader = Reader(ring)
+        self._out = Transmitter(self._routes.lanes, self._counters)
+        self._pace = Pace(options.rate, options.limit, time.monotonic(), self._counters.note)
+        try:
+            yield from self._loop(ring, reader)
+        finally:
+            reader.close()
+            ring.close()
+            self._out.close()
+
+    def _loop(self, ring: Ring, reader: Reader) -> Iterator[list[Result]]:
+        poll = select.poll()
+        poll.register(ring.fileno(), select.POLLIN)
+        told = time.monotonic()
+        while True:
+            heard = self._receive(ring, reader)
+            now = time.monotonic()
+            sent = self._send(now)
+            until = self._give_up(now)
+            if self._verdicts.results or now - told >= TICK:
+                told = now
+                yield self._verdicts.take()
+            if not self._flying and not self._more():
+                return
+            if not sent and not heard:
+                wait = max(min(self._pace.wait(), TICK), 0.0002) if until <= now else min(until - now, TICK)
+                poll.poll(max(wait, 0.0002) * 1000)
+
+    def _more(self) -> bool:
+        return bool(self._resumed) or self._next < self._order.size
+
+    def _receive(self, ring: Ring, reader: Reader) -> bool:
+        """Take in what waits in the ring; tell the pace how it goes."""
+        verdicts = self._verdicts
+        heard = False
+        for _ in range(_READS):
+            got = reader.read()
+            if got is None:
+                break
+            heard = True
+            verdicts.take_in(*got, self._flying)
+        lost = ring.lost()
+        if lost:
+            self._counters.dropped += lost
+        answered, late = verdicts.signs()
+        self._pace.learn(time.monotonic(), lost=lost + self._out.waited, answered=answered, late=late)
+        self._out.waited = 0
+        return heard
+
+    def _send(self, now: float) -> int:
+        """Send what may go now: repeats first, since they are older; then probes never sent."""
+        allowed = self._pace.allow(now, _BATCH)
+        sent = 0
+        patience = self._verdicts.patience()
+        for chunk in list(self._flying.values()):
+            if sent < allowed and chunk.wake <= now:
+                sent += self._attempt(chunk, now, patience, allowed - sent)
+        while sent < allowed and self._more() and self._free:
+            sent += sum(self._attempt(chunk, now, patience, allowed - sent) for chunk in self._admit())
+        self._pace.spend(sent)
+        return sent
+
+    def _attempt(self, chunk: Chunk, now: float, patience: float, most: int) -> int:
+        """Send the attempts of a chunk that are due, up to `most`; note when the next will be."""
+        sent = 0
+        wake = float("inf")
+        for attempt in range(self._attempts - 1, -1, -1):
+            at, following = chunk.due(attempt, now - patience, most - sent)
+            wake = min(wake, following + patience if attempt else following)
+            if len(at):
+                self._dispatch(chunk, at, attempt, now)
+                sent += len(at)
+                wake = min(wake, now + patience)
+            if sent >= most:
+                wake = 0.0
+                break
+        chunk.wake = wake
+        return sent
+
+    def _dispatch(self, chunk: Chunk, at: NDArray[np.int64], attempt: int, now: float) -> None:
+        chunk.sent[at] = now
+        chunk.attempts[at] = attempt + 1
+        refused = self._out.send(chunk, at)
+        self._counters.sent += len(at) - len(refused)
+        if attempt:
+            self._counters.retried += len(at)
+        if len(refused) and attempt + 1 == self._attempts:
+            self._verdicts.decide(chunk, refused, UNKNOWN, LOCAL_ERROR)
+
+    def _admit(self) -> list[Chunk]:
+        """Take the next places of the order into flight."""
+        size = min(MOST, max(_SMALLEST, int(self._pace.rate * _CHUNK_SECONDS)))
+        places = self._resumed[:size]
+        del self._resumed[:size]
+        fresh = np.arange(self._next, min(self._next + size - len(places), self._order.size))
+        self._next += len(fresh)
+        made = []
+        for probes in self._expander.probes(np.concatenate((np.array(places, np.int64), fresh))):
+            chunk = Chunk(probes, self._free.pop(0), self._key, self._attempts)
+            self._flying[chunk.port] = chunk
+            for at, reason in self._routes.resolve(chunk):
+                self._verdicts.decide(chunk, at, UNKNOWN if reason == LOCAL_ERROR else FILTERED, reason)
+            made.append(chunk)
+        if not self._begun:
+            self._begun = True
+            self._pace.begin(time.monotonic(), near=self._routes.near)
+        return made
+
+    def _give_up(self, now: float) -> float:
+        """Decide what stayed silent after its last attempt, let go of chunks that are done.
+
+        Returns when something will be due next, infinite if nothing waits.
+        """
+        soonest = now if self._more() and self._free else float("inf")
+        grace = self._verdicts.grace()
+        for port, chunk in list(self._flying.items()):
+            silent, following = chunk.due(self._attempts, now - grace, MOST)
+            self._verdicts.decide(chunk, silent, FILTERED, NO_RESPONSE)
+            soonest = min(soonest, chunk.wake, following + grace)
+            if not chunk.pending:
+                del self._flying[port]
+                self._free.append(port)
+        return soonest

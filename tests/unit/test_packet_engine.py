@@ -1,0 +1,184 @@
+"""The packet engine's columns, each held against the same thing done one at a time."""
+
+from __future__ import annotations
+
+import os
+import struct
+import subprocess
+import sys
+
+import pytest
+
+from portside.ports.number import Range
+from portside.probe.order import Order, Shard
+from portside.probe.space import Addresses, Block, Space
+from portside.wire.packets import TCP, ethernet, ip, tcp
+
+numpy = pytest.importorskip("numpy")
+
+from portside.probe.packets import answers, pace  # noqa: E402  # after numpy is known to be there
+from portside.probe.packets.build import SynTemplate  # noqa: E402
+from portside.probe.packets.chunk import Chunk  # noqa: E402
+from portside.probe.packets.expand import Expander, raw  # noqa: E402
+from portside.probe.packets.siphash import siphash13  # noqa: E402
+
+V6 = int.from_bytes(bytes.fromhex("20010db8" + "0" * 24), "big")
+BLOCKS = [
+    Block(4, (10 << 24) + 250, (10 << 24) + 260),
+    Block(4, 0xC0000201, 0xC0000201),
+    Block(16, V6, V6 + 40),
+]
+EDGE = Block(16, V6 + (1 << 64) - 3, V6 + (1 << 64) + 3)
+KEY = (0x0706050403020100, 0x0F0E0D0C0B0A0908)
+
+
+def order(blocks=None, shard=None):
+    ports = [Range(22, 22), Range(80, 90), Range(65_000, 65_535)]
+    return Order(Space("tcp", Addresses(blocks or [*BLOCKS, EDGE]), ports), 99, shard)
+
+
+def chunks(made, places=None, attempts=3):
+    everything = numpy.arange(made.size) if places is None else places
+    probes = Expander(made).probes(everything)
+    return [Chunk(each, 61_000 + at, KEY, attempts) for at, each in enumerate(probes)]
+
+
+@pytest.mark.parametrize("length", [8, 16, 24])
+def test_siphash_is_the_one_python_hashes_bytes_with(length):
+    """CPython 3.11 hashes bytes by SipHash-1-3, with a key of zeros if PYTHONHASHSEED=0 (PEP 456)."""
+    if sys.hash_info.algorithm != "siphash13":
+        pytest.skip(f"this Python hashes by {sys.hash_info.algorithm}")
+    data = bytes(range(1, length + 1))
+    done = subprocess.run(
+        [sys.executable, "-c", f"print(hash(bytes.fromhex('{data.hex()}')))"],
+        env=os.environ | {"PYTHONHASHSEED": "0"}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    words = [numpy.array([word], numpy.uint64) for word in struct.unpack(f"<{length // 8}Q", data)]
+    assert siphash13((0, 0), words).view(numpy.int64)[0] == int(done.stdout)
+
+
+@pytest.mark.parametrize("shard", [None, Shard(2, 3)])
+def test_expanding_is_what_the_order_says_one_by_one(shard):
+    made = order(shard=shard)
+    seen = {}
+    for probes in Expander(made).probes(numpy.arange(made.size)):
+        for place, host, port in zip(probes.places, probes.hosts, probes.ports, strict=True):
+            seen[int(place)] = (raw(probes.width, host), int(port))
+    expected = {
+        place: (made.space.at(made.number(place))[0], made.space.at(made.number(place))[2]) for place in seen
+    }
+    assert len(seen) == made.size
+    assert seen == expected
+
+
+def test_each_packet_is_the_one_the_codec_writes():
+    mac, gateway = b"\2\0\0\0\0\1", b"\2\0\0\0\0\2"
+    for chunk in chunks(order()):
+        source = bytes([192, 0, 2, 9]) if chunk.width == 4 else bytes.fromhex("20010db8" + "f" * 24)
+        chunk.hardware[:] = numpy.frombuffer(gateway, numpy.uint8)
+        for hardware in (mac, b""):
+            rows = SynTemplate(source, hardware).build(chunk, numpy.arange(min(1000, chunk.size)))
+            for at, row in enumerate(rows[::7]):
+                probe = at * 7
+                target = raw(chunk.width, chunk.hosts[probe])
+                ports = chunk.port, int(chunk.ports[probe])
+                numbers = int(chunk.numbers[probe]), 0
+                segment = tcp.segment((source, target), ports, tcp.SYN, numbers, tcp.SYN_OPTIONS)
+                packet = ip.header(source, target, TCP, len(segment)) + segment
+                kind = 0x0800 if chunk.width == 4 else 0x86DD
+                assert row.tobytes() == (ethernet.frame(gateway, mac, kind, packet) if hardware else packet)
+
+
+def test_every_answer_finds_its_probe_and_no_other():
+    for chunk in chunks(order()):
+        at = chunk.match(chunk.hosts, chunk.ports, chunk.numbers)
+        assert (at == numpy.arange(chunk.size)).all()
+        for wrong in (
+            (chunk.hosts, chunk.ports, chunk.numbers + numpy.uint32(1)),
+            (chunk.hosts, chunk.ports ^ numpy.uint16(1), chunk.numbers),
+            (chunk.hosts + chunk.hosts.dtype.type(1), chunk.ports, chunk.numbers),
+        ):
+            assert (chunk.match(*wrong) == -1).all()
+
+
+def test_probes_whose_numbers_collide_are_still_told_apart():
+    """All share one hash, which no key would bring about: the tables overflow into the sorted rest."""
+    chunk = chunks(order([BLOCKS[0]]))[0]
+    chunk.numbers[:] = 5
+    chunk._index()
+    found = chunk.match(chunk.hosts[:3], chunk.ports[:3], chunk.numbers[:3])
+    assert set(found.tolist()) <= {-1, 0, 1, 2}, "never another's"
+    chunk.numbers[:] = numpy.arange(chunk.size) // 2
+    chunk._index()
+    assert (chunk.match(chunk.hosts, chunk.ports, chunk.numbers) == numpy.arange(chunk.size)).all()
+
+
+def test_a_probe_is_decided_once():
+    chunk = chunks(order())[0]
+    assert chunk.decide(numpy.array([4, -1, 4, 2])).tolist() == [3, 0]
+    assert chunk.decide(numpy.array([2, 3])).tolist() == [1]
+    assert chunk.pending == chunk.size - 3
+
+
+def test_attempts_follow_each_other_at_a_distance():
+    chunk = chunks(order([BLOCKS[1]]), attempts=2)[0]
+    size = chunk.size
+    at, following = chunk.due(0, 0.0, 100)
+    assert (at.tolist(), following) == (list(range(100)), 0.0)
+    chunk.sent[at] = 10.0
+    assert chunk.due(1, 9.0, 100)[1] == 10.0, "not before the time has passed"
+    chunk.decide(numpy.arange(50))
+    assert chunk.due(1, 10.0, 30)[0].tolist() == list(range(50, 80)), "what was answered is left out"
+    assert chunk.due(1, 10.0, 1000)[0].tolist() == list(range(80, 100)), (
+        "the first attempts have come no further"
+    )
+    assert chunk.due(0, 0.0, size)[0].tolist() == list(range(100, size))
+    assert chunk.due(2, 100.0, size)[0].tolist() == list(range(50, 100)), "given up after both"
+
+
+def test_any_bytes_in_the_ring_are_answers_or_nothing():
+    random = numpy.random.default_rng(5)
+    for _ in range(50):
+        data = random.integers(0, 256, (64, answers.KEEP), numpy.uint8)
+        data[::2, 0] = random.choice([0x45, 0x60, 0x46, 0x4F, 0], 32)
+        data[::3, 9] = 1
+        data[::5, 6] = 58
+        sizes = random.integers(0, answers.KEEP + 40, 64, numpy.uint32)
+        answers._split(data, sizes, numpy.zeros(64))
+
+
+def test_a_fixed_rate_is_kept_whatever_the_looks_are_apart():
+    for rate in (10.0, 997.0, 50_000.0, 1_000_000.0):
+        made = pace.Pace(rate, 0.0, 0.0, lambda text: None)
+        now, sent, looks = 0.0, 0, (0.0003, 0.011, 0.0007)
+        for step in range(20_000):
+            now += looks[step % 3]
+            allowed = made.allow(now, 1024 * 64)
+            made.spend(allowed)
+            sent += allowed
+        assert abs(sent - rate * now) <= max(rate * 0.02, 1), rate
+
+
+def test_loss_halves_the_rate_and_says_so():
+    said = []
+    made = pace.Pace(0.0, 0.0, 0.0, said.append)
+    made.begin(0.0, near=True)
+    first = made.rate
+    made.learn(1.0)
+    assert made.rate == 2 * first
+    made.learn(2.0, answered=100, late=1)
+    assert made.rate == 4 * first, "one in a hundred is a bad line, not our doing"
+    made.learn(3.0, answered=100, late=20)
+    assert made.rate == 2 * first
+    made.learn(4.0, lost=1)
+    assert made.rate == first
+    made.learn(5.0)
+    assert made.rate == pytest.approx(1.05 * first), "from then on carefully"
+    assert len(said) == 2
+
+
+def test_adapting_stays_below_the_limit():
+    made = pace.Pace(0.0, 1500.0, 0.0, lambda text: None)
+    for second in range(20):
+        made.begin(0.0, near=True) if not second else made.learn(float(second))
+        assert made.rate <= 1500
