@@ -23,6 +23,7 @@ tmux:tmux
 nft:nftables
 iptables:iptables
 ipset:ipset
+nmap:nmap
 '
 # The same for programs that the benchmarks alone call.
 BENCH_COMMANDS='

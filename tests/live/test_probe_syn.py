@@ -1,0 +1,215 @@
+"""The syn method on a real link: each port's state and reason against what was built, and against nmap."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+import xml.etree.ElementTree as xml
+
+import pytest
+from tests.live import scanned
+from tests.live.scanned import DROPPED, FAR, FAR6, GONE, NEAR, OPEN, REJECTED, REJECTED6, RESET, Scanned
+from tests.support import require
+
+from portside.errors import NotPermitted
+from portside.probe.method import Options, open_method
+from portside.probe.order import Left
+from portside.system import packets
+from portside.wire.packets import TCP, icmp, ip, tcp
+
+pytest.importorskip("numpy")
+pytestmark = pytest.mark.live
+
+ALL = [(22, 22), (80, 80), (443, 443), (1000, 1011), (2000, 2012), (61_234, 61_234)]
+
+
+@pytest.fixture(scope="module")
+def hosts():
+    require(os.geteuid() == 0, "needs root: two namespaces and raw sockets")
+    for command in ("ip", "nft"):
+        require(shutil.which(command), f"{command} is not installed")
+    with Scanned() as made:
+        yield made
+
+
+def truth(six: bool) -> dict[int, tuple[str, str]]:
+    """State and reason of every port of ALL."""
+    found = {port: ("closed", "reset") for first, last in ALL for port in range(first, last + 1)}
+    found |= dict.fromkeys(OPEN, ("open", "syn-ack"))
+    found |= dict.fromkeys(DROPPED, ("filtered", "no-response"))
+    found |= {port: ("filtered", reason) for port, (_, reason) in (REJECTED6 if six else REJECTED).items()}
+    return found | {RESET: ("closed", "reset")}
+
+
+@pytest.mark.parametrize("road", ["xdp", "packet"])
+def test_every_state_and_reason_of_both_families(hosts, road):
+    results, counters = hosts.near.call(_by_road, road, hosts)
+    for address in (FAR, FAR6):
+        told = {port: (each.state, each.reason) for (host, port), each in results.items() if host == address}
+        assert told == truth(six=":" in address)
+    assert f"sending by {road}" in counters.notes
+    assert all(0 <= each.rtt < 1 for each in results.values() if each.reason != "no-response")
+    assert counters.total == counters.decided == len(results)
+
+
+def _by_road(road, hosts):
+    open_sender = packets.open_sender
+    from portside.probe.packets import transmit
+
+    transmit.open_sender = lambda interface: open_sender(interface, (road,))
+    return scanned._scan("syn", [FAR, FAR6], ALL, {"timeout": 0.4})
+
+
+@pytest.mark.parametrize("own", ["127.0.0.1", "127.8.9.10", "::1", FAR, FAR6])
+def test_loopback_and_own_addresses(hosts, own):
+    results, counters = hosts.scan("syn", [own], ALL, space=hosts.far, timeout=0.4)
+    assert {port: (each.state, each.reason) for (_, port), each in results.items()} == truth(":" in own)
+    assert "sending by raw" in counters.notes
+
+
+def test_same_as_nmap_says(hosts):
+    """nmap's states of the same ports, in the same minute.  Its word for both ICMP codes agrees with ours."""
+    require(shutil.which("nmap"), "nmap is not installed")
+    ports = ",".join(f"{first}-{last}" for first, last in ALL)
+    for six, address in ((False, FAR), (True, FAR6)):
+        said = hosts.near.run(
+            ["nmap", "-sS", "-Pn", "-n", *(["-6"] if six else []), "-p", ports, "-oX", "-", "-T4", address]
+        ).stdout
+        theirs = {}
+        for port in xml.fromstring(said).iter("port"):
+            theirs[int(port.get("portid"))] = port.find("state").get("state")
+        for each in xml.fromstring(said).iter("extraports"):
+            rest = {port for port, (state, _) in truth(six).items() if state == each.get("state")} - set(
+                theirs
+            )
+            theirs |= dict.fromkeys(rest, each.get("state"))
+        results, _ = hosts.scan("syn", [address], ALL, timeout=0.4)
+        assert {port: each.state for (_, port), each in results.items()} == theirs
+
+
+def test_a_neighbour_that_nobody_is(hosts):
+    results, counters = hosts.scan("syn", [GONE, FAR], [(22, 23)])
+    assert {(each.state, each.reason) for (host, _), each in results.items() if host == GONE} == {
+        ("filtered", "host-unreach")
+    }
+    assert results[FAR, 22].state == "open"
+    assert counters.sent == 2, "nobody there: nothing is sent"
+
+
+def test_without_a_route_nothing_is_learnt(hosts):
+    results, _ = hosts.scan("syn", ["203.0.113.5"], [(22, 22)])
+    assert [(each.state, each.reason) for each in results.values()] == [("unknown", "local-error")]
+
+
+def test_a_gateway_s_error_names_its_sender(hosts):
+    """The far host routes nowhere: what lies behind it is answered for by itself."""
+    hosts.far.run(["sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"])
+    results, _ = hosts.scan("syn", ["198.51.100.9"], [(22, 22)], timeout=0.4)
+    (only,) = results.values()
+    assert (only.state, only.reason, only.source) == ("filtered", "net-unreach", FAR)
+
+
+def test_one_in_a_hundred_lost_each_way_and_all_open_ports_found():
+    require(os.geteuid() == 0 and shutil.which("nft"), "needs root and nft")
+    with Scanned(firewall=False, loss=1) as hosts:
+        results, counters = hosts.scan("syn", [FAR], [(1, 65_535)], wanted=frozenset(("open", "filtered")))
+    assert {port for (_, port), each in results.items() if each.state == "open"} == set(OPEN)
+    assert 200 < counters.retried < 20_000, "some were lost, and only these were sent again"
+    assert counters.of_state("filtered") <= 3, "lost three times: eight in a million each"
+
+
+@pytest.mark.parametrize("rate", [500.0, 20_000.0])
+def test_the_rate_is_kept(hosts, rate):
+    seconds, sent = hosts.near.call(_timed, rate, int(rate * 1.5))
+    assert sent / seconds == pytest.approx(rate, rel=0.02)
+
+
+def _timed(rate, count):
+    """Seconds between the first batch and the last, as they were sent, and how many packets lie between."""
+    from portside.probe.packets.engine import Engine
+
+    times = []
+    dispatch = Engine._dispatch
+
+    def noted(self, chunk, at, attempt, now):
+        dispatch(self, chunk, at, attempt, now)
+        times.append((time.monotonic(), len(at)))
+
+    Engine._dispatch = noted
+    scanned._scan(
+        "syn", [FAR], [(10_000, 10_000 + count - 1)], {"rate": rate, "wanted": frozenset(("open",))}
+    )
+    return times[-1][0] - times[0][0], sum(count for _, count in times[1:])
+
+
+def test_forged_and_repeated_answers_count_for_nothing(hosts):
+    """The far host sends, for closed ports, SYN-ACKs with made-up numbers, and ICMP errors that quote them."""
+    results, counters = hosts.near.call(_while_forging, hosts.far)
+    assert {each.state for each in results.values()} == {"closed"}
+    assert counters.decided == 4000
+
+
+def _while_forging(far):
+    import threading
+
+    forging = threading.Event()
+    child = os.fork()
+    if child == 0:
+        try:
+            far.enter()
+            _forge()
+        finally:
+            os._exit(0)
+    try:
+        forging.wait(0.2)
+        return scanned._scan("syn", [FAR], [(3000, 6999)], {"rate": 4000.0})
+    finally:
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+
+
+def _forge():
+    """Send what a liar on the link could, to every source port a scan may use, until ended."""
+    import socket
+
+    me, you = bytes([192, 0, 2, 2]), bytes([192, 0, 2, 1])
+    link = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+    number = 0
+    while True:
+        for port in range(61_000, 65_536, 3):
+            number += 1
+            answer = tcp.segment(
+                (me, you), (3000 + number % 4000, port), tcp.SYN | tcp.ACK, (1, number * 7919)
+            )
+            link.sendto(ip.header(me, you, TCP, len(answer)) + answer, (NEAR, 0))
+            quoted = tcp.segment((you, me), (port, 3000 + number % 4000), tcp.SYN, (number, 0))
+            error = bytes([3, 13, 0, 0, 0, 0, 0, 0]) + ip.header(you, me, TCP, len(quoted)) + quoted
+            assert icmp.read_error(1, error)
+            link.sendto(ip.header(me, you, 1, len(error)) + error, (NEAR, 0))
+
+
+def test_what_is_left_after_a_stop_is_scanned_by_the_next_run(hosts):
+    first, left, second = hosts.near.call(_in_two_runs)
+    assert first.isdisjoint(second), "decided once"
+    assert first | second == set(range(5000, 9000))
+    assert 0 < len(first) < 4000
+    assert left.next > 0
+
+
+def _in_two_runs():
+    order = scanned.make_order("tcp", [FAR], [(5000, 8999)])
+    one = open_method("syn", order, Options(rate=8000.0), Left())
+    seen = set()
+    batches = one.batches()
+    while len(seen) < 1000:
+        seen |= {each.port for each in next(batches)}
+    batches.close()
+    left = one.left()
+    two = open_method("syn", order, Options(), left)
+    return seen, left, {each.port for batch in two.batches() for each in batch}
+
+
+def test_nobody_may_without_the_right(hosts):
+    with pytest.raises(NotPermitted, match="sudo"):
+        hosts.scan("syn", [FAR], [(22, 22)], uid=65_534)
