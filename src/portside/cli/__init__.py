@@ -25,6 +25,8 @@ COMMANDS = {
     "pick": "free ports that nobody else is given for a minute",
     "tune": "the kernel's settings about ports: what they do here, and set them",
     "name": "what the registries say about a service name or port number",
+    "serve": "echo, discard, chargen, qotd, users, daytime, time: small servers over TCP and UDP",
+    "echo": "the echo client: sends, prints what came back, and how long it took",
     "doctor": "what this kernel and this user can do, and what is missing for more",
     "faces": "run as ss, netstat, lsof, sockstat: list the faces, or make links of their names",
 }

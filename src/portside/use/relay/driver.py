@@ -90,10 +90,14 @@ class Driver:
         while not self._stopped and (self._handlers or self._always or self._pending):
             self.turn()
 
-    def turn(self) -> None:
-        """Wait for what comes next and handle it: one turn of the loop."""
+    def fileno(self) -> int:
+        """Return a descriptor that can be read when `turn` has something to do: a loop inside another loop."""
+        return self._epoll.fileno()
+
+    def turn(self, *, wait: bool = True) -> None:
+        """Handle what comes next, and wait for it if asked: one turn of the loop."""
         handlers = self._handlers
-        for descriptor, _ in self._epoll.poll(self._patience(), _EVENTS):
+        for descriptor, _ in self._epoll.poll(self.patience() if wait else 0.0, _EVENTS):
             handler = handlers.get(descriptor)  # an earlier event of this turn may have closed it
             if handler is not None:
                 self._now = time.monotonic()
@@ -112,7 +116,8 @@ class Driver:
             self._pending -= 1
             function()
 
-    def _patience(self) -> float | None:
+    def patience(self) -> float | None:
+        """Return for how many seconds at most the next turn may wait, None for ever."""
         if self._always or self._stopped:
             return 0.0
         while self._timers and self._timers[0][2].function is None:

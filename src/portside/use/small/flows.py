@@ -1,0 +1,92 @@
+"""What the small services do with a stream, as flows and ends of a relay: echo is a relay from a socket to itself."""
+
+from __future__ import annotations
+
+from portside.use.relay.ends import End, SocketEnd
+from portside.use.relay.flows import SINK, Broke, Copy, Flow
+from portside.use.relay.rules import AtEof, Rules
+from portside.use.small.services import DISCARD, ECHO, PERIOD, TEXT, chargen
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from portside.use.small.services import Service
+
+_SCRATCH = 1 << 16
+# seconds for the peer to close after a text: a close with unread input would destroy it (RFC 2525, 2.17)
+_LINGER = 2.0
+
+
+class Nothing(End):
+    """An end with nothing behind it: always at its end, and takes everything."""
+
+    foreign = False
+
+    def __init__(self) -> None:
+        super().__init__(-1, -1)
+
+    @property
+    def buffered(self) -> bool:
+        """Its end can be read at once, and epoll cannot tell."""
+        return True
+
+    def read_into(self, _buffer: memoryview) -> int:
+        """There is nothing."""
+        return 0
+
+    def write(self, data: memoryview) -> int:
+        """Take it."""
+        return len(data)
+
+
+class Swallow(Flow):
+    """Read and forget."""
+
+    _scratch = bytearray(_SCRATCH)
+
+    def move(self) -> int:  # noqa: D102 (as Flow says)
+        try:
+            size = self.source.read_into(memoryview(self._scratch))
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise Broke(error, reading=True) from error
+        self.total += size
+        if not size:
+            self._end()
+        return size
+
+
+class Generate(Flow):
+    """Write the character generator's pattern for as long as it is taken."""
+
+    _pattern = memoryview(chargen(0, 8 * PERIOD))
+
+    def __init__(self, source: End, sink: End) -> None:
+        super().__init__(source, sink)
+        self.waits = SINK
+
+    def move(self) -> int:  # noqa: D102 (as Flow says)
+        try:
+            taken = self.sink.write(self._pattern[self.total % len(self._pattern) :])
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise Broke(error, reading=False) from error
+        self.total += taken
+        return taken
+
+
+def session(
+    service: Service, end: SocketEnd, text: bytes, idle: float | None
+) -> tuple[End, Rules, tuple[Flow, Flow]]:
+    """Return what a relay needs to serve one connection: its other end, its rules, its flows."""
+    if service.stream == ECHO:
+        return end, Rules(carries=(True, False), idle=idle), (Copy(end, end), Copy(end, end))
+    nothing = Nothing()
+    swallow = Swallow(end, nothing)
+    if service.stream == DISCARD:
+        return nothing, Rules(carries=(True, False), idle=idle), (swallow, Swallow(nothing, end))
+    if service.stream == TEXT:
+        rules = Rules(at_eof=(AtEof(), AtEof(then=_LINGER)), idle=idle)
+        return nothing, rules, (swallow, Copy(nothing, end, rest=text))
+    return nothing, Rules(idle=idle), (swallow, Generate(nothing, end))
