@@ -51,8 +51,10 @@ def resolve(
     Raises BadRequest for a name that is none, NotSupported for one that does not resolve now.
     """
     flags = (socket.AI_NUMERICHOST if numeric else 0) | (socket.AI_PASSIVE if passive else 0)
+    # bytes: for text Python loads its IDNA codec, which an ASCII name does not need
+    name = host.encode() if host is not None and host.isascii() else host
     try:
-        found = socket.getaddrinfo(host, port, family, type, 0, flags)
+        found = socket.getaddrinfo(name, port, family, type, 0, flags)
     except socket.gaierror as error:
         raise NotSupported("resolve", f"'{host}'", str(error.strerror).lower(), errno=error.errno) from error
     except (UnicodeError, ValueError, OverflowError) as error:
