@@ -24,6 +24,8 @@ nft:nftables
 iptables:iptables
 ipset:ipset
 nmap:nmap
+sysctl:procps
+nsenter:util-linux
 '
 # The same for programs that the benchmarks alone call.
 BENCH_COMMANDS='

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from portside.errors import BadReply
 from portside.wire import (
     counters,
+    errqueue,
     inet_diag,
     interfaces,
     netlink,
@@ -28,12 +29,15 @@ from portside.wire.layout import Layout
 MANY = settings(max_examples=60, deadline=None)
 TEXTS = {
     "tcp": lambda text: procnet.inet(text, "tcp"),
+    "tcp with probes": lambda text: procnet.inet_with_probes(text, "tcp"),
     "unix": procnet.unix,
+    "unix entries": procnet.unix_entries,
     "packet": procnet.packet,
     "netlink": procnet.netlink,
     "protocols": procnet.protocols,
     "sockstat": lambda text: procnet.sockstat(text).items(),
     "snmp": lambda text: counters.pairs(text, "snmp").items(),
+    "snmp groups": lambda text: counters.groups(text, "snmp").items(),
     "snmp6": lambda text: counters.single(text, "snmp6").items(),
 }
 DECODERS = {
@@ -50,6 +54,7 @@ DECODERS = {
     "interfaces.interfaces": interfaces.interfaces,
     "interfaces.addresses": interfaces.addresses,
     "routes.routes": routes.routes,
+    "errqueue.extended_error": lambda data: [errqueue.extended_error(data)],
 }
 
 

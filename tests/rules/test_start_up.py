@@ -58,6 +58,7 @@ ALLOWED = {
     "who": ARGPARSE | SMALL | NETLINK | BPF | FACTS,
     "free": ARGPARSE | SMALL | NETLINK | BPF | FACTS | {"signal"},
     "tune": ARGPARSE | SMALL | NETLINK | BPF | FACTS,
+    "why": ARGPARSE | SMALL | NETLINK | BPF | FACTS | THREADS,
     "pick": ARGPARSE | SMALL | NETLINK,
     "name": ARGPARSE | SMALL,
     "serve": ARGPARSE | SMALL | NETLINK | {"gc", "heapq", "_heapq"},
@@ -67,6 +68,7 @@ ALLOWED = {
 }
 MOST_OF_OURS = {
     "list": 58,
+    "why": 74,
     "who": 67,
     "free": 72,
     "tune": 78,
@@ -131,7 +133,7 @@ def loaded(*arguments: str) -> set[str]:
 
 def words(name: str, port: str) -> list[str]:
     """Return what a command is run with: little, but enough to answer."""
-    given = {"who": [port], "free": ["1", "--dry-run"], "name": ["https"]}
+    given = {"who": [port], "why": [port], "free": ["1", "--dry-run"], "name": ["https"]}
     given |= {"echo": ["127.0.0.1", port, "nothing", "--count", "0"]}
     return given.get(name, [])
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "list": "one row per open port: who holds it, where it is bound, since when",
     "who": "everything about one port: holders, listeners, connections by peer",
+    "why": "why a port cannot be bound, reached or connected to, and what mends it",
     "free": "end what holds a port, after showing it",
     "pick": "free ports that nobody else is given for a minute",
     "tune": "the kernel's settings about ports: what they do here, and set them",

@@ -24,12 +24,14 @@ IFADDRMSG = Layout(
 
 IFLA_ADDRESS = 1
 IFLA_MTU = 4
+IFLA_LINK = 5
 IFLA_MASTER = 10
 IFLA_TXQLEN = 13
 IFLA_MAP = 14
 IFLA_LINKINFO = 18
 IFLA_STATS64 = 23
 IFLA_GROUP = 27
+IFLA_LINK_NETNSID = 37
 IFLA_XDP = 43
 IFLA_INFO_KIND = 1
 IFLA_XDP_ATTACHED = 2
@@ -75,7 +77,8 @@ class Interface(Record):
 
     `flags` are the bits of IFF_*, `queue_length` is that of packets to be sent.  `kind` is the driver's name for a
     virtual one, `master` the index of the bridge, bond or VRF it belongs to; `xdp`: a program sees its packets
-    before any rule.
+    before any rule.  `peer` is the index of the link that it hangs on or is paired with (0: none, or another
+    namespace's).
     """
 
     index: int
@@ -92,10 +95,11 @@ class Interface(Record):
     group: int = 0
     master: int = 0
     xdp: bool = False
+    peer: int = 0
 
 
 class InterfaceAddress(Record):
-    """An address of an interface: family number, raw bytes, length of the network's prefix.
+    """An address of an interface: family number, raw bytes, length of the network's prefix, bits of IFA_F_*.
 
     `peer` is the other end of a point-to-point link (else the address again), `label` the name that an IPv4 address
     goes by (`eth0:1`), empty where it has none.
@@ -108,6 +112,7 @@ class InterfaceAddress(Record):
     peer: bytes = b""
     broadcast: bytes = b""
     label: str = ""
+    flags: int = 0
 
 
 def address_request() -> bytes:
@@ -120,12 +125,14 @@ def interfaces(buffer: bytes | bytearray | memoryview) -> Iterator[Interface]:
     for numbers, told in _answers(buffer, RTM_NEWLINK, IFINFOMSG):
         raw = told.get(IFLA_STATS64, b"")
         counters = Counters(*_STATISTICS.unpack_from(raw)) if len(raw) >= _STATISTICS.size else Counters()
+        other = 0 if IFLA_LINK_NETNSID in told else _number(told.get(IFLA_LINK, b""))
         yield Interface(
             numbers[2], _text(told.get(IFLA_IFNAME, b"")), bool(numbers[3] & IFF_UP),
             _number(told.get(IFLA_MTU, b"")), told.get(IFLA_ADDRESS, b""), counters, numbers[1], numbers[3],
             _number(told.get(IFLA_TXQLEN, b"")), _resources(told.get(IFLA_MAP, b"")),
             _text(_nested(told.get(IFLA_LINKINFO, b""), IFLA_INFO_KIND)), _number(told.get(IFLA_GROUP, b"")),
             _number(told.get(IFLA_MASTER, b"")), any(_nested(told.get(IFLA_XDP, b""), IFLA_XDP_ATTACHED)),
+            other,
         )  # fmt: skip
 
 
@@ -135,13 +142,13 @@ def _resources(raw: bytes) -> Resources:
 
 def addresses(buffer: bytes | bytearray | memoryview) -> Iterator[InterfaceAddress]:
     """Yield the addresses of a dump; raises BadReply where a message is malformed."""
-    for (family, prefix, _, _, index), told in _answers(buffer, RTM_NEWADDR, IFADDRMSG):
+    for (family, prefix, flags, _, index), told in _answers(buffer, RTM_NEWADDR, IFADDRMSG):
         raw = told.get(IFA_LOCAL) or told.get(IFA_ADDRESS, b"")
         if len(raw) not in (4, 16):
             raise BadReply("read", "struct ifaddrmsg", f"an address of {len(raw)} bytes")
         yield InterfaceAddress(
             index, family, raw, prefix, told.get(IFA_ADDRESS, b""), told.get(IFA_BROADCAST, b""),
-            _text(told.get(IFA_LABEL, b"")),
+            _text(told.get(IFA_LABEL, b"")), flags,
         )  # fmt: skip
 
 

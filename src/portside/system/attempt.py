@@ -1,0 +1,255 @@
+"""One attempt to bind, to connect or to say hello to a TLS server, and everything the kernel told of its failure.
+
+Nothing here raises for a failure: that is the answer.  An attempt to connect asks for the error queue
+(`wire.errqueue`), so that an ICMP error is known by type, code and sender, and a port that a firewall rejects is told
+from one where nobody listens, though both end in ECONNREFUSED.  Nothing is sent but a handshake, over UDP one
+datagram without content.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+import time
+
+from portside.errors import BadRequest, PortsideError
+from portside.record import Record
+from portside.wire.errqueue import ExtendedError, extended_error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_IP_RECVERR, _IPV6_RECVERR = 11, 25  # include/uapi/linux/in.h, in6.h
+_MSG_ERRQUEUE = 0x2000
+_LINGER = 0.1  # seconds that a fresh connection is watched for an end
+_FIRST_WORDS = 256
+_TYPES = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
+
+TRY_AGAIN = socket.EAI_AGAIN  # what `resolve` fails with where no name server answers
+CONNECTED, TIMED_OUT, FAILED, SILENT = "connected", "timed out", "failed", "silent"
+
+
+class Target(Record):
+    """Where to go: a numeric address with the zone that it may need, a port, `tcp` or `udp`."""
+
+    address: str
+    port: int
+    protocol: str = "tcp"
+
+    @property
+    def v6(self) -> bool:
+        """Whether the address is one of IPv6."""
+        return ":" in self.address
+
+    def __str__(self) -> str:
+        return f"[{self.address}]:{self.port}" if self.v6 else f"{self.address}:{self.port}"
+
+
+class Attempt(Record):
+    """What came of an attempt: `outcome` is connected, failed (`errno` says how), timed out or silent (UDP).
+
+    `error` is what the error queue told, None where nothing.  `source` is the own end.  `after` says what happened to
+    a connection at once: `reset`, `closed` or nothing; `said` are the first bytes that came.
+    """
+
+    outcome: str
+    seconds: float = 0.0
+    errno: int = 0
+    error: ExtendedError | None = None
+    source: str = ""
+    after: str = ""
+    said: bytes = b""
+
+
+class Hello(Record):
+    """What came of a TLS handshake: version, cipher, the certificate's subject and end; else why it failed."""
+
+    done: bool
+    reason: str = ""
+    untrusted: bool = False
+    version: str = ""
+    cipher: str = ""
+    subject: str = ""
+    until: str = ""
+
+
+def resolve(host: str, port: int, protocol: str) -> tuple[Target, ...]:
+    """Return every address of a host, in the order to try them (RFC 6724); raises BadRequest, or PortsideError."""
+    try:
+        # bytes: for text Python loads what it needs for names beyond ASCII (IDNA)
+        found = socket.getaddrinfo(host.encode() if host.isascii() else host, port, 0, _TYPES[protocol])
+    except socket.gaierror as error:
+        raise PortsideError("resolve", f"'{host}'", str(error.strerror).lower(), errno=error.errno) from error
+    except (UnicodeError, ValueError, OverflowError):
+        raise BadRequest("resolve", f"'{host}'", "this is no host name") from None
+    texts = [socket.getnameinfo(place, socket.NI_NUMERICHOST)[0] for *_, place in found]
+    return tuple(Target(text, port, protocol) for text in dict.fromkeys(texts))
+
+
+def name_server(path: str = "/etc/resolv.conf") -> str:
+    """Return the first name server that the C library asks (resolv.conf(5)), empty where the file names none."""
+    try:
+        with open(path, errors="surrogateescape") as file:
+            lines = [line.split() for line in file]
+    except OSError:
+        return ""
+    return next((words[1] for words in lines if words[:1] == ["nameserver"] and len(words) > 1), "")
+
+
+def bind(target: Target, *, reuse: bool) -> int:
+    """Bind an address and let go of it at once: return 0, or the errno of what stood in the way.
+
+    IPv6 is bound by itself (IPV6_V6ONLY), so that each family's answer is its own.
+    """
+    try:
+        made = _socket(target)
+        with made:
+            if reuse:
+                made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if target.v6:
+                made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            made.bind(_place(target))
+    except OSError as error:
+        return error.errno or errno.EINVAL
+    return 0
+
+
+def connect(target: Target, timeout: float) -> Attempt:
+    """Try to connect, for at most `timeout` seconds."""
+    began = time.monotonic()
+    try:
+        made = _socket(target)
+    except OSError as error:
+        return Attempt(FAILED, errno=error.errno or 0)
+    with made:
+        try:
+            level, option = _recverr(target)
+            made.setsockopt(level, option, 1)
+            made.setblocking(False)
+            failed = made.connect_ex(_place(target))
+        except OSError as error:
+            failed = error.errno or errno.EINVAL
+        if target.protocol == "udp" and not failed:
+            return _ask(made, target, began, timeout)
+        if failed in (0, errno.EINPROGRESS) and not _waits(made, select.POLLOUT, timeout):
+            return Attempt(TIMED_OUT, time.monotonic() - began, error=_queued(made), source=_name(made))
+        failed = (
+            made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if failed == errno.EINPROGRESS else failed
+        )
+        seconds = time.monotonic() - began
+        if failed:
+            return Attempt(FAILED, seconds, failed, _queued(made), _name(made))
+        after, said = _watched(made)
+        return Attempt(CONNECTED, seconds, source=_name(made), after=after, said=said)
+
+
+def hello(target: Target, name: str, timeout: float) -> Hello:
+    """Shake hands as a TLS client that asks for `name` and verifies the certificate with the host's trust store."""
+    import ssl
+
+    context = ssl.create_default_context()
+    try:
+        with (
+            socket.create_connection((target.address, target.port), timeout) as plain,
+            context.wrap_socket(plain, server_hostname=name) as made,
+        ):
+            return _told(made)
+    except ssl.SSLCertVerificationError as error:
+        return Hello(False, f"certificate: {error.verify_message}", untrusted=True)
+    except ssl.SSLError as error:
+        return Hello(False, (error.reason or str(error)).replace("_", " ").lower())
+    except OSError as error:
+        return Hello(False, "no answer" if isinstance(error, TimeoutError) else _reason(error))
+
+
+def _told(made: Any) -> Hello:
+    certificate = made.getpeercert() or {}
+    names = [value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"]
+    others = [value for kind, value in certificate.get("subjectAltName", ()) if kind == "DNS"]
+    subject = ", ".join(dict.fromkeys([*names, *others]))
+    cipher = made.cipher()
+    return Hello(
+        True, "", False, made.version() or "", cipher[0] if cipher else "", subject,
+        str(certificate.get("notAfter", "")),
+    )  # fmt: skip
+
+
+def _socket(target: Target) -> socket.socket:
+    return socket.socket(
+        socket.AF_INET6 if target.v6 else socket.AF_INET, _TYPES[target.protocol] | socket.SOCK_CLOEXEC
+    )
+
+
+def _place(target: Target) -> tuple[Any, ...]:
+    if not target.v6:
+        return target.address.encode(), target.port
+    return socket.getaddrinfo(
+        target.address.encode(), target.port, socket.AF_INET6, 0, 0, socket.AI_NUMERICHOST
+    )[0][4]
+
+
+def _recverr(target: Target) -> tuple[int, int]:
+    return (socket.IPPROTO_IPV6, _IPV6_RECVERR) if target.v6 else (socket.IPPROTO_IP, _IP_RECVERR)
+
+
+def _waits(made: socket.socket, events: int, timeout: float) -> int:
+    """Return what poll(2) tells of a socket within the time, 0 for nothing."""
+    poll = select.poll()
+    poll.register(made, events)
+    told = poll.poll(max(0.0, timeout) * 1000)
+    return told[0][1] if told else 0
+
+
+def _ask(made: socket.socket, target: Target, began: float, timeout: float) -> Attempt:
+    """Send one datagram without content, and wait for an answer or an ICMP error."""
+    source = _name(made)
+    failed, said = 0, b""
+    try:
+        made.send(b"")
+        if not _waits(made, select.POLLIN, timeout):
+            return Attempt(SILENT, time.monotonic() - began, source=source)
+        said = made.recv(_FIRST_WORDS)
+    except OSError as error:
+        failed = error.errno or 0
+    seconds = time.monotonic() - began
+    if failed:
+        return Attempt(FAILED, seconds, failed, _queued(made), source)
+    return Attempt(CONNECTED, seconds, source=source, said=said)
+
+
+def _watched(made: socket.socket) -> tuple[str, bytes]:
+    """Return how a fresh connection ended at once, if it did, and what it said."""
+    if not _waits(made, select.POLLIN | select.POLLRDHUP, _LINGER):
+        return "", b""
+    try:
+        said = made.recv(_FIRST_WORDS)
+    except OSError as error:
+        return ("reset" if error.errno == errno.ECONNRESET else _reason(error)), b""
+    return ("" if said else "closed"), said
+
+
+def _queued(made: socket.socket) -> ExtendedError | None:
+    """Return the first entry of a socket's error queue."""
+    try:
+        _, control, _, _ = made.recvmsg(0, 512, _MSG_ERRQUEUE)
+        for level, kind, data in control:
+            if (level, kind) in ((socket.IPPROTO_IP, _IP_RECVERR), (socket.IPPROTO_IPV6, _IPV6_RECVERR)):
+                return extended_error(data)
+    except OSError:  # it is empty
+        pass
+    return None
+
+
+def _name(made: socket.socket) -> str:
+    try:
+        host, port, *_ = made.getsockname()
+    except OSError:
+        return ""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _reason(error: OSError) -> str:
+    return os.strerror(error.errno).lower() if error.errno else str(error)
