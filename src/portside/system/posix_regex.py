@@ -1,4 +1,4 @@
-"""Regular expressions as POSIX has them, by the C library: regcomp(3).
+"""Regular expressions and patterns as POSIX has them, by the C library: regcomp(3), fnmatch(3).
 
 Python's are another language (`a\\{2\\}`, `[[:alpha:]]`, what a `*` at the start means), so tools that promise
 POSIX's go this way.
@@ -35,3 +35,12 @@ class Expression:
         """Whether some part of the text matches."""
         subject = ctypes.c_char_p(text)
         return not int(_libc.regexec(self._compiled, subject, ctypes.c_size_t(0), None, 0))
+
+
+_FNM_CASEFOLD = 16  # fnmatch.h, the same in glibc and musl
+
+
+def glob_matches(pattern: str, text: str) -> bool:
+    """Whether the whole text matches a shell's pattern, capitals like small letters: fnmatch(3)."""
+    words = [ctypes.c_char_p(word.encode("utf-8", "surrogateescape")) for word in (pattern, text)]
+    return not int(_libc.fnmatch(*words, _FNM_CASEFOLD))

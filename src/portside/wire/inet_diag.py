@@ -249,6 +249,8 @@ def attributes(tail: bytes) -> dict[str, object]:
 COOKIE_WORDS = (15, 16)
 INODE_WORD = 21
 
+FAMILY_AT = 16  # the byte of a message with idiag_family, behind the netlink header
+
 
 def column(buffer: bytes | bytearray | memoryview, word: int) -> list[int]:
     """Return one 32-bit column of every answer, without making rows: 1 ms for 100,000 sockets."""

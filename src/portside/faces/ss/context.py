@@ -42,6 +42,14 @@ STATES = (
 )  # fmt: skip
 
 
+class Stop(Exception):
+    """The end of the run: an exit code, what is said on standard error, what is told on standard output."""
+
+    def __init__(self, code: int, said: str = "", told: str = "") -> None:
+        super().__init__(said)
+        self.code, self.said, self.told = code, said, told
+
+
 class Options(Record):
     """What was typed, and what follows from it.
 

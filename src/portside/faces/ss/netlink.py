@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from portside.faces.ss.context import Line, Options, Reading
+    from portside.system.host import Host
 
     Answer = tuple[tuple[int, ...], dict[str, object]]
 
@@ -59,18 +60,25 @@ def _lines(answers: list[Answer], options: Options, reading: Reading) -> Iterato
 
 def protocols(options: Options, reading: Reading) -> dict[int, str]:
     """Return the names of protocols, those of iproute2's file first; none with -n."""
-    if options.numeric:
-        return {}
-    names = dict(_PROTOCOLS)
-    for entry in reading.host.read_or(_NAMES).splitlines():
+    return {} if options.numeric else {number: printable(name) for number, name in _named(reading.host)}
+
+
+def _named(host: Host) -> Iterator[tuple[int, str]]:
+    """Yield number and name of each protocol; a later one of the same number counts."""
+    yield from _PROTOCOLS.items()
+    for entry in host.read_or(_NAMES).splitlines():
         fields = entry.partition("#")[0].split()
         try:
             number = int(fields[0], 0)
         except (ValueError, IndexError):
             continue
         if len(fields) == 2 and 0 <= number < 256:
-            names[number] = printable(fields[1])
-    return names
+            yield number, fields[1]
+
+
+def number_of(name: str, host: Host) -> int | None:
+    """Return the number of the protocol of this name."""
+    return {known: number for number, known in dict(_named(host)).items()}.get(name)
 
 
 def line(

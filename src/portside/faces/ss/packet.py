@@ -88,6 +88,11 @@ def _protocol(number: int, numeric: bool) -> str:
     return f"[{number}]" if numeric else _PROTOCOLS.get(number) or f"[{number}]"
 
 
+def number_of(name: str) -> int | None:
+    """Return the number of the ethertype of this name, capitals like small letters."""
+    return {known.lower(): number for number, known in _PROTOCOLS.items()}.get(name.lower())
+
+
 def _words(told: dict[str, object], name: str) -> tuple[int, ...]:
     """Return an attribute's u32 words; zeros where the kernel sent none."""
     found = told.get(name)
