@@ -1,7 +1,7 @@
 """Making changes: locked, written down first, by a process that can die at any moment.
 
-The order is what makes it safe.  Under the lock: what others left unfinished is taken back; the change is written
-down as `applying`, with its way back; the holder starts (`hold.py`); the steps are run; the state becomes `kept`, or
+The order is what makes it safe.  Under the lock: what others left unfinished is taken back; the holder starts
+(`hold.py`); the change is written down as `applying`, with its way back; the steps are run; the state becomes `kept`, or
 `waiting` until somebody confirms.  Whatever stops us in between, the holder finds `applying` and takes it back;
 if it dies too, the next one who comes does.  The part of our own table is not a list of steps: the table is made what
 the journal says (`own_table`), in one transaction, so going back is making it without the change.
@@ -53,21 +53,21 @@ def make(wish: Wish, how: Plan, *, own: bool, confirm: float = 0.0, lasting: boo
             state=APPLYING, at=time.time(), boot=journal.boot_id(), network=journal.network(),
             deadline=journal.clock() + confirm if confirm else 0.0, lasting=lasting,
         )  # fmt: skip
-        _write(book, change)
         holder = Holder(change.number)
         try:
+            _write(book, change)
             _go(book, change, how.steps)
+            made = change.replace(state=WAITING if confirm else KEPT)
+            _write(book, made)
         except BaseException as error:
             failed = take_back(book, change, FAILED, str(error) or type(error).__name__)
-            holder.release()
-            if failed:
+            if failed and change.number in changes_of(book):
                 raise PortsideError(
                     "take back", f"change {change.number}", failed, "see 'portside changes'"
                 ) from error
             raise
-        made = change.replace(state=WAITING if confirm else KEPT)
-        _write(book, made)
-        holder.release()
+        finally:
+            holder.release()
         return made
 
 
