@@ -29,6 +29,29 @@ from portside.testing.namespaces import Namespace
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 NOTHING = plan.Plan("portside", (), ())
 CLOSE = Wish("close", ports=(("tcp", Range(7080, 7080)),))
+OTHER = """\
+table inet other {
+	chain input {
+		type filter hook input priority filter; policy accept;
+	}
+}
+"""
+HERE = "from tests.live.test_changes_live import *\n"
+LISTENER = """
+import socket, sys
+held = [socket.create_server(("::", int(port)), family=10, dualstack_ipv6=True) for port in sys.argv[1:]]
+print("up", flush=True)
+while True:
+    held[0].accept()[0].close()
+"""
+
+
+def child(space, script, *words):
+    """A Python program inside, in a session of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-c", script, *words], stdout=subprocess.PIPE, preexec_fn=space.enter,
+        start_new_session=True, env=os.environ | {"PYTHONPATH": f"{SOURCE}:{SOURCE.parent}"},
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -52,12 +75,7 @@ def pair(space, book):
             "link set client up", "address add 192.0.2.2/24 dev client", "address add 192.0.2.3/24 dev client",
             "address add 2001:db8::2/64 dev client nodad",
         )  # fmt: skip
-        script = "import socket,sys\ns=[socket.create_server(('::',int(p)),family=10,dualstack_ipv6=True) for p in sys.argv[1:]]\nprint('up',flush=True)\nwhile True:\n c=s[0].accept()[0]; c.sendall(b'hello'); c.close()"
-        listener = stack.enter_context(
-            subprocess.Popen(
-                [sys.executable, "-c", script, "7080", "7081"], stdout=subprocess.PIPE, preexec_fn=space.enter
-            )
-        )
+        listener = stack.enter_context(child(space, LISTENER, "7080", "7081"))
         stack.callback(listener.kill)
         assert listener.stdout.readline() == b"up\n"
         yield space, client
@@ -185,8 +203,7 @@ def test_a_hundred_thousand_addresses(pair):
 
 def test_nothing_of_others_is_touched(pair):
     host, _ = pair
-    foreign = "table inet other {\n\tchain input {\n\t\ttype filter hook input priority filter; policy accept;\n\t}\n}\n"
-    host.run(["nft", "-f", "-"], input=foreign)
+    host.run(["nft", "-f", "-"], input=OTHER)
     before = ruleset(host)
     make(host, CLOSE)
     make(host, Wish("block", addresses=("192.0.2.3",)))
@@ -238,11 +255,8 @@ def test_what_somebody_confirms_stays(pair):
 def test_the_holder_outlives_the_session(pair):
     """The maker and everything of its session is killed; the way back is taken all the same."""
     host, client = pair
-    maker = f"from tests.live.test_changes_live import *; apply.make(CLOSE, NOTHING, own=True, confirm=2.0); print('made', flush=True); import time; time.sleep(60)"
-    started = subprocess.Popen(
-        [sys.executable, "-c", maker], stdout=subprocess.PIPE, preexec_fn=host.enter, start_new_session=True,
-        env=os.environ | {"PYTHONPATH": f"{SOURCE}:{SOURCE.parent}"},
-    )  # fmt: skip
+    maker = "apply.make(CLOSE, NOTHING, own=True, confirm=2.0); print('made', flush=True); time.sleep(60)"
+    started = child(host, HERE + maker)
     assert started.stdout.readline() == b"made\n"
     os.killpg(started.pid, signal.SIGHUP)
     os.killpg(started.pid, signal.SIGKILL)
@@ -312,7 +326,6 @@ back = (plan.Write(root + "/file", None), plan.Pull("inet", "other", "input", "p
 apply.make(CLOSE, plan.Plan("nftables", steps, back), own=True)
 print(done)
 """
-OTHER = "table inet other {\n\tchain input {\n\t\ttype filter hook input priority filter; policy accept;\n\t}\n}\n"
 
 
 def run_killed(space, at, when, root):
@@ -399,15 +412,11 @@ def test_a_full_disk_changes_nothing(pair, tmp_path):
 
 def test_two_changes_at_once_are_made_one_after_the_other(pair):
     host, _ = pair
-    script = "from tests.live.test_changes_live import *; import sys; n=int(sys.argv[1]); apply.make(Wish('close', (('tcp', Range(n, n)),)), NOTHING, own=True)"
-    environment = os.environ | {"PYTHONPATH": f"{SOURCE}:{SOURCE.parent}"}
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-c", script, str(9000 + n)], preexec_fn=host.enter, env=environment
-        )
-        for n in range(6)
-    ]
+    script = "n = int(sys.argv[1]); apply.make(Wish('close', (('tcp', Range(n, n)),)), NOTHING, own=True)"
+    started = [child(host, HERE + script, str(9000 + n)) for n in range(6)]
     assert [one.wait(60) for one in started] == [0] * 6
+    for one in started:
+        one.stdout.close()
     assert states(host) == [(number, "kept") for number in range(1, 7)]
     for port in range(9000, 9006):
         assert f"tcp dport {port} " in ruleset(host)
