@@ -1,8 +1,8 @@
 """Making changes: locked, written down first, by a process that can die at any moment.
 
 The order is what makes it safe.  Under the lock: what others left unfinished is taken back; the holder starts
-(`hold.py`); the change is written down as `applying`, with its way back; the steps are run; the state becomes `kept`, or
-`waiting` until somebody confirms.  Whatever stops us in between, the holder finds `applying` and takes it back;
+(`hold.py`); the change is written down as `applying`, with its way back; the steps are run; the state becomes `kept`,
+or `waiting` until somebody confirms.  Whatever stops us in between, the holder finds `applying` and takes it back;
 if it dies too, the next one who comes does.  The part of our own table is not a list of steps: the table is made what
 the journal says (`own_table`), in one transaction, so going back is making it without the change.
 """
