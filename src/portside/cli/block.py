@@ -26,7 +26,7 @@ def addresses_of(arguments: SimpleNamespace) -> tuple[str, ...]:
     """Return the addresses that were typed, and those in the file; BadRequest where there are none."""
     from portside.system import address_list
 
-    typed = address_list.canonical((0, word) for word in arguments.address)
+    typed = address_list.canonical(arguments.address)
     listed = address_list.read(arguments.file) if arguments.file else []
     found = tuple(dict.fromkeys([*typed, *listed]))
     if not found:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import _socket  # see system.netlink
 import os
 import sys
+from itertools import repeat
 
 from portside.errors import BadRequest, NotPermitted, PortsideError
 from portside.ports.address import format_address, parse_prefix
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
 
 def read(path: str) -> list[str]:
@@ -34,23 +35,38 @@ def read(path: str) -> list[str]:
             "read", f"'{path}'", os.strerror(error.errno or 0).lower(), errno=error.errno
         ) from error
     lines = text.decode("utf-8", "replace").splitlines()
-    return canonical((number, line) for number, line in enumerate(lines, 1))
+    return canonical(lines, numbered=True)
 
 
-def canonical(entries: Iterable[tuple[int, str]]) -> list[str]:
-    """Return entries (line number or 0, text) in canonical form, each once; BadRequest for what is no address."""
+def canonical(entries: Sequence[str], *, numbered: bool = False) -> list[str]:
+    """Return entries in canonical form, each once; BadRequest for what is no address (`numbered`: with its line)."""
+    plain = [text for text in entries if ":" not in text and "/" not in text]
+    if len(plain) == len(entries) and _all_ipv4(plain):
+        return list(dict.fromkeys(plain))
     found: dict[str, None] = {}
-    to_raw, to_text, ipv4, ipv6 = _socket.inet_pton, _socket.inet_ntop, _socket.AF_INET, _socket.AF_INET6
-    for number, line in entries:
-        text = line.strip()
-        family = ipv6 if ":" in text else ipv4
-        try:
-            found[to_text(family, to_raw(family, text))] = None
-        except (OSError, ValueError):
-            text = text.partition("#")[0].partition(";")[0].strip()
-            if text:
-                found[_network(number, text)] = None
+    for number, line in enumerate(entries, 1):
+        text = line.partition("#")[0].partition(";")[0].strip()
+        if text:
+            found[_entry(number if numbered else 0, text)] = None
     return list(found)
+
+
+def _all_ipv4(texts: list[str]) -> bool:
+    """Whether each is an IPv4 address in the one form that inet_pton(3) takes: the form of nearly every long list."""
+    try:
+        for _ in map(_socket.inet_pton, repeat(_socket.AF_INET), texts):
+            pass
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _entry(number: int, text: str) -> str:
+    family = _socket.AF_INET6 if ":" in text else _socket.AF_INET
+    try:
+        return _socket.inet_ntop(family, _socket.inet_pton(family, text))
+    except (OSError, ValueError):
+        return _network(number, text)
 
 
 def _network(number: int, text: str) -> str:

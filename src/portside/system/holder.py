@@ -32,55 +32,75 @@ hold.main(sys.argv[2:])
 
 
 class Holder:
-    """The process that holds the way back of one change, seen from the one that makes the change."""
+    """The process that holds the way back of one change, seen from the one that makes the change.
+
+    It starts when this is made; `await_ready` before anything is done.
+    """
 
     def __init__(self, number: int) -> None:
-        self._process = _start(_argv(number))
+        self._argv = _argv(number)
+        self._process = _start(_outside_session(number) + self._argv)
 
     @property
     def pid(self) -> int:
         """Return its process id."""
         return self._process.pid
 
+    def await_ready(self) -> None:
+        """Wait until it holds the way back; raises NotSupported where it does not start."""
+        if not _is_ready(self._process):
+            self._process = _start(self._argv)  # without systemd-run, which does not do it here
+            if not _is_ready(self._process):
+                raise NotSupported(
+                    "start", "the holder of the way back", "it did not start", "nothing was changed"
+                )
+
     def release(self) -> None:
-        """Tell it that the change was made and written down."""
+        """Tell it that the change was made and written down, or taken back."""
         assert self._process.stdin is not None
+        assert self._process.stdout is not None
         try:
             self._process.stdin.write(_DONE)
             self._process.stdin.close()
         except OSError:  # it was killed: who comes next looks at the journal
             pass
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        self._process.stdout.close()
         self._process.returncode = 0  # it is nobody's child for long: no warning that it still runs
 
 
 def _argv(number: int) -> list[str]:
     package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    argv = [sys.executable, "-I", "-c", _SOURCE, package, str(number)]
-    if os.path.isdir(BOOTED) and os.geteuid() == 0 and commands.find("systemd-run"):
-        unit = f"--unit=portside-change-{number}-{os.getpid()}"
-        return [commands.find("systemd-run"), "--quiet", "--scope", "--collect", unit, *argv]
-    return argv
+    return [sys.executable, "-I", "-S", "-c", _SOURCE, package, str(number)]
+
+
+def _outside_session(number: int) -> list[str]:
+    """Return the words that start a command in a scope of its own, where systemd runs."""
+    run = commands.find("systemd-run") if os.path.isdir(BOOTED) and os.geteuid() == 0 else ""
+    unit = f"--unit=portside-change-{number}-{os.getpid()}"
+    return [run, "--quiet", "--scope", "--collect", unit] if run else []
 
 
 def _start(argv: list[str]) -> Popen[bytes]:
-    import select
     import subprocess
 
-    process = subprocess.Popen(
+    return subprocess.Popen(
         argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd="/",
         start_new_session=True, bufsize=0,
     )  # fmt: skip
+
+
+def _is_ready(process: Popen[bytes]) -> bool:
+    """Wait for it to say so; one that does not is ended."""
+    import select
+
     assert process.stdout is not None
     ready, _, _ = select.select([process.stdout], [], [], PATIENCE)
-    if not ready or os.read(process.stdout.fileno(), 16) != b"ready\n":
-        process.kill()
-        process.wait()
-        if len(argv) > 6:  # systemd-run does not do it here
-            return _start(argv[-6:])
-        raise NotSupported("start", "the holder of the way back", "it did not start", "nothing was changed")
-    return process
+    if ready and os.read(process.stdout.fileno(), 16) == b"ready\n":
+        return True
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    return False
 
 
 def announce() -> None:

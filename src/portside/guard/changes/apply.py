@@ -56,6 +56,7 @@ def make(wish: Wish, how: Plan, *, own: bool, confirm: float = 0.0, lasting: boo
         holder = Holder(change.number)
         try:
             _write(book, change)
+            holder.await_ready()
             _go(book, change, how.steps)
             made = change.replace(state=WAITING if confirm else KEPT)
             _write(book, made)

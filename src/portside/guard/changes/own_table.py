@@ -144,11 +144,10 @@ def merged_networks(blocks: Iterable[Wish]) -> list[tuple[Network, int]]:
 
 
 def _by_set(addresses: Iterable[str]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for text in addresses:
-        if "/" not in text:
-            found.setdefault("hosts6" if ":" in text else "hosts4", []).append(text)
-    return found
+    hosts = [text for text in addresses if "/" not in text]
+    sixth = [text for text in hosts if ":" in text]
+    fourth = [text for text in hosts if ":" not in text] if sixth else hosts
+    return {name: texts for name, texts in (("hosts4", fourth), ("hosts6", sixth)) if texts}
 
 
 def _remove(name: str, texts: Sequence[str]) -> str:
