@@ -28,6 +28,8 @@ def _seconds(text: str) -> int:
         raise ValueError(str(error)) from None
 
 
+MOST_SHOWN = 12  # lines of a difference
+
 SAFETY = (
     Argument(("--dry-run",), "print the plan and who would gain or lose, change nothing"),
     Argument(
@@ -115,15 +117,34 @@ def _show(decision: Decision, output: Output) -> None:
     text = decision.script and f"nft -f - <<'END'\n{decision.script}END\n"
     for line in (text + describe(decision.plan.steps)).splitlines():
         output.write(f"  {output.clean(line)}\n")
-    output.write(f"{output.clean(decision.difference)}\n")
+    _difference(decision, output)
     for note in (*decision.plan.notes, decision.refusal):
         if note:
             output.note(note)
 
 
+def _difference(decision: Decision, output: Output) -> None:
+    """Write who gains and who loses."""
+    from portside.cli.output import Column
+
+    if not decision.changed:
+        output.note("nobody gains or loses a port that has a listener or was named")
+        return
+    columns = (
+        Column("word", "", lambda item: item.word),
+        Column("port", "", lambda item: f"{item.port}/{item.protocol}"),
+        Column("sources", "", lambda item: item.sources),
+        Column("verdict", "", lambda item: f"{item.before} -> {item.after}"),
+        Column("because", "", lambda item: item.because, shrink=1),
+    )
+    output.table(decision.changed[:MOST_SHOWN], columns, header=False)
+    if len(decision.changed) > MOST_SHOWN:
+        output.note(f"and {len(decision.changed) - MOST_SHOWN} more: see --json")
+
+
 def _told(change: Change, decision: Decision, output: Output) -> None:
     output.write(f"change {change.number}: {output.clean(str(change.wish))}, through {change.manager}\n")
-    output.write(f"{output.clean(decision.difference)}\n")
+    _difference(decision, output)
     for note in decision.plan.notes:
         output.note(note)
     if change.deadline:
@@ -140,7 +161,7 @@ def plan_form(decision: Decision) -> dict[str, Any]:
         "script": decision.script,
         "steps": to_plain(decision.plan.steps),
         "back": to_plain(decision.plan.back),
-        "difference": [dict(item.items()) for item in decision.items],
+        "difference": [dict(item.items()) for item in decision.changed],
         "refusal": decision.refusal,
         "notes": list(decision.plan.notes),
     }
@@ -164,5 +185,5 @@ def change_form(change: Change, decision: Decision | None = None) -> dict[str, A
         "wish": wish_to_plain(change.wish),
     }
     if decision is not None:
-        form["difference"] = [dict(item.items()) for item in decision.items]
+        form["difference"] = [dict(item.items()) for item in decision.changed]
     return form

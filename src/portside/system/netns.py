@@ -151,6 +151,18 @@ def run_inside(namespace: NetworkNamespace, function: Callable[[], T]) -> T:
 
     Raises NotPermitted without CAP_SYS_ADMIN over the namespace, Vanished when it is gone.
     """
+    return _on_thread(str(namespace), lambda: _enter(namespace), function)
+
+
+def run_in_new(function: Callable[[], T]) -> T:
+    """Run `function` on a thread in a network namespace of its own, empty and gone afterwards; programs it runs too.
+
+    Raises NotPermitted without CAP_SYS_ADMIN.
+    """
+    return _on_thread("new", _leave, function)
+
+
+def _on_thread(name: str, enter: Callable[[], None], function: Callable[[], T]) -> T:
     import threading  # only this road needs it
 
     outcome: list[T] = []
@@ -158,20 +170,30 @@ def run_inside(namespace: NetworkNamespace, function: Callable[[], T]) -> T:
 
     def body() -> None:
         try:
-            _enter(namespace)
+            enter()
             outcome.append(function())
         except BaseException as error:
             failed.append(error)
 
-    thread = threading.Thread(target=body, name=f"netns {namespace}", daemon=True)
+    thread = threading.Thread(target=body, name=f"netns {name}", daemon=True)
     try:
         thread.start()
     except RuntimeError as error:  # a limit on threads
-        raise NotSupported("enter", f"network namespace '{namespace}'", str(error)) from error
+        raise NotSupported("enter", f"network namespace '{name}'", str(error)) from error
     thread.join()
     if failed:
         raise failed[0]
     return outcome[0]
+
+
+def _leave() -> None:
+    """unshare(2) of the calling thread: os.unshare came with Python 3.12."""
+    import ctypes
+
+    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET) != 0:
+        number = ctypes.get_errno()
+        reason = os.strerror(number).lower()
+        raise NotPermitted("make", "a network namespace", reason, "run it with sudo", errno=number)
 
 
 def run_inside_or_here(namespace: NetworkNamespace, function: Callable[[], T], host: Host) -> T:

@@ -1,1 +1,259 @@
-"""placeholder."""
+"""Which plan a wish takes on this host, what it would change for whom, and whether it would lock us out.
+
+An opening goes where the rule stands that keeps the port closed, and is tried on the ruleset as a value first: a
+second rule may deny behind the first.  Closing and blocking stand in our own table, where nothing can overrule them.
+Before and after are judged for packets of every interface and family (`samples`); what changes is the difference.
+"""
+
+from __future__ import annotations
+
+from portside.errors import BadRequest, NotSupported
+from portside.guard.changes import managers, samples, simulate, transition
+from portside.guard.changes import scene as scene_of
+from portside.guard.changes.denials import denial_of
+from portside.guard.changes.managers import firewalld, iptables, nft_chain
+from portside.guard.changes.plan import Plan, Run
+from portside.guard.changes.wish import BLOCK, OPEN, REDIRECT, UNBLOCK, Wish, parse_network
+from portside.guard.packet import DEPENDS, NO, YES, Judgement, Packet
+from portside.guard.plain import judge_packet
+from portside.record import Record
+from portside.system import admin_session, commands
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from portside.guard.changes.managers import Denial
+    from portside.guard.changes.samples import Sample
+    from portside.guard.changes.scene import Scene
+    from portside.guard.environment import Environment
+    from portside.guard.model import Ruleset
+
+MOST_RULES = 6  # that deny one behind the other
+
+
+class Difference(Record):
+    """What a change does to one kind of packet: the verdicts before and after, and what decides afterwards."""
+
+    protocol: str
+    port: int
+    interface: str
+    sources: str
+    before: str
+    after: str
+    because: str
+
+    @property
+    def word(self) -> str:
+        """Return gains, loses, or depends."""
+        return {YES: "gains", NO: "loses"}.get(self.after, "depends")
+
+
+class Decision(Record):
+    """How a wish is made true: the plan, whether our own table has part of it and its script, who gains and loses.
+
+    `nothing` says why there is nothing to do, `refusal` why it is not done unless somebody insists.
+    """
+
+    wish: Wish
+    plan: Plan
+    own: bool = False
+    number: int = 0
+    script: str = ""
+    changed: tuple[Difference, ...] = ()
+    refusal: str = ""
+    nothing: str = ""
+
+
+def decide(wish: Wish, *, lasting: bool = False, scene: Scene | None = None) -> Decision:
+    """Return how the wish is made true here.
+
+    Raises BadRequest for a wish that contradicts itself, NotSupported where what keeps a port closed is nobody's to
+    change, NotPermitted where the rules may not be read.
+    """
+    if lasting and wish.until:
+        raise BadRequest(
+            "keep", f"'{wish}'", "what ends by itself is not kept over a reboot", "leave one of them out"
+        )
+    scene = scene or scene_of.read_scene()
+    if scene.environment.device(wish.interface) is None and wish.interface:
+        names = ", ".join(device.name for device in scene.environment.devices)
+        raise BadRequest(
+            "find", f"interface '{wish.interface}'", "there is none of that name", f"there are {names}"
+        )
+    looked_at = samples.of_wish(wish, scene.environment, scene.listening)
+    if not looked_at and wish.verb == OPEN:
+        raise NotSupported(
+            "open", f"{wish}"[5:], "no interface but lo has an address: nobody could come", "bring one up"
+        )
+    before = judge(scene.rules, scene.environment, looked_at)
+    if wish.verb == OPEN:
+        decision, after = _opening(wish, scene, looked_at, before, lasting)
+    else:
+        decision, after = _own(wish, scene)
+    if decision.nothing:
+        return decision
+    changed = _differences(looked_at, before, judge(after, scene.environment, looked_at))
+    return decision.replace(changed=tuple(changed), refusal=_lock_out(scene, after))
+
+
+def judge(rules: Ruleset, environment: Environment, looked_at: Sequence[Sample]) -> list[Judgement]:
+    """Return the verdict on each sample."""
+    return [judge_packet(rules, environment, sample.packet) for sample in looked_at]
+
+
+def _own(wish: Wish, scene: Scene) -> tuple[Decision, Ruleset]:
+    """What stands in our own table alone."""
+    if wish.verb in (BLOCK, UNBLOCK):
+        nothing = _blocked_already(wish, scene) if wish.verb == BLOCK else _not_blocked(wish, scene)
+        if nothing:
+            return Decision(wish, Plan("portside", (), ()), nothing=nothing), scene.rules
+    if wish.verb == REDIRECT:
+        _refuse_second_turn(wish, scene)
+    plan = _translation(wish, scene) if wish.verb == REDIRECT else Plan("portside", (), ())
+    script, table = scene_of.own_table_with(wish, scene)
+    return Decision(wish, plan, True, scene.number, script), simulate.with_table(scene.rules, table)
+
+
+def _refuse_second_turn(wish: Wish, scene: Scene) -> None:
+    """Refuse to redirect what is redirected: the first rule would win, and the second do nothing."""
+    for number, other in scene_of.in_force(scene):
+        both = other.verb == REDIRECT and {other.interface, wish.interface} & {"", other.interface}
+        if both and any(
+            mine == theirs and ports.first <= others.last and others.first <= ports.last
+            for mine, ports in wish.ports
+            for theirs, others in other.ports
+        ):
+            reason = f"change {number} redirects it already, to {other.target}"
+            raise BadRequest("redirect", f"{wish}"[9:], reason, f"run: portside undo {number}")
+
+
+def _translation(wish: Wish, scene: Scene) -> Plan:
+    """What a redirection needs beside its rules: forwarding, where the target is another host."""
+    target = wish.target
+    assert target is not None
+    if target.address.startswith("127.") or target.address == "::1":
+        raise NotSupported(
+            "redirect", f"to {target}", "the kernel drops what is translated to loopback from outside",
+            f"relay it: portside forward {wish.ports[0][1]} {target}",
+        )  # fmt: skip
+    if not target.address:
+        return Plan("portside", (), ())
+    name = "net.ipv4.ip_forward" if target.version == 4 else "net.ipv6.conf.all.forwarding"
+    on = any(device.forwarding for device in scene.environment.devices)
+    if on if target.version == 4 else scene.environment.forwarding6:
+        return Plan("portside", (), ())
+    return Plan(
+        "portside", (Run(("sysctl", "-q", "-w", f"{name}=1")),), (Run(("sysctl", "-q", "-w", f"{name}=0")),),
+        (f"{name} is switched on: this host forwards packets from now on",),
+    )  # fmt: skip
+
+
+def _blocked_already(wish: Wish, scene: Scene) -> str:
+    known = transition.blocked(scene_of.blocks(scene))
+    if all(address in known and known[address] in (0, wish.until) for address in wish.addresses):
+        return f"{wish}: blocked already; see 'portside changes'"
+    return ""
+
+
+def _not_blocked(wish: Wish, scene: Scene) -> str:
+    known = transition.blocked(scene_of.blocks(scene))
+    if any(address in known for address in wish.addresses):
+        return ""
+    for address in wish.addresses[: samples.MOST_ADDRESSES]:
+        inside = next((one for one in known if parse_network(one).overlaps(parse_network(address))), "")
+        if inside:
+            raise BadRequest(
+                "unblock", address, f"it is blocked as part of {inside}", f"run: portside unblock {inside}"
+            )
+    return f"{wish}: not blocked by us; 'portside reach' tells who else keeps it out"
+
+
+def _opening(
+    wish: Wish, scene: Scene, looked_at: list[Sample], before: list[Judgement], lasting: bool
+) -> tuple[Decision, Ruleset]:
+    """Find the rules that deny, one behind the other, and a plan for each."""
+    plan, rules, own, verdicts = Plan("", (), ()), scene.rules, wish.rate is not None, before
+    if not any(verdict.verdict == NO for verdict in before) and not own:
+        return Decision(wish, plan, nothing=_open_already(wish, before)), rules
+    seen: list[Denial] = []
+    while denials := [denial_of(rules, one) for one in verdicts if one.verdict == NO]:
+        denial = denials[0]
+        if denial is None or denial in seen or len(seen) == MOST_RULES:
+            because = next(one.because for one in verdicts if one.verdict == NO)
+            raise NotSupported("open", str(wish).removeprefix("open "), f"it would stay closed: {because}")
+        seen.append(denial)
+        manager = managers.manager_of(denial)
+        if manager == "portside":
+            own = True
+        else:
+            plan = plan.then(_through(wish, scene, denial, manager, lasting))
+            rules = simulate.with_opening(rules, wish, denial)
+        if own:
+            rules = simulate.with_table(rules, scene_of.own_table_with(wish, scene)[1])
+        verdicts = judge(rules, scene.environment, looked_at)
+    script = ""
+    if own:
+        script, table = scene_of.own_table_with(wish, scene)
+        rules = simulate.with_table(rules, table)
+    named = plan.replace(manager=", ".join(filter(None, (plan.manager, "portside" if own else ""))))
+    return Decision(wish, named, own, scene.number, script), rules
+
+
+def _open_already(wish: Wish, before: list[Judgement]) -> str:
+    depends = next((one for one in before if one.verdict == DEPENDS), None)
+    if depends is not None:
+        return f"{wish}: open already, as far as nothing more depends on: {', '.join(depends.reasons)}"
+    unknown = next((one for one in before if one.verdict not in (YES, NO)), None)
+    if unknown is not None:
+        return f"{wish}: cannot tell whether it is closed: {', '.join(unknown.reasons)}"
+    return f"{wish}: open already, no rule keeps it closed; 'portside reach' tells more"
+
+
+def _through(wish: Wish, scene: Scene, denial: Denial, manager: str, lasting: bool) -> Plan:
+    if manager == "firewalld":
+        import time
+
+        seconds = max(wish.until - int(time.time()), 1) if wish.until else 0
+        zone = (
+            commands.run(("firewall-cmd", f"--get-zone-of-interface={wish.interface}"))
+            if wish.interface
+            else ""
+        )
+        return firewalld.opening(wish, zone=zone.strip(), seconds=seconds, permanent=lasting)
+    plan = managers.opening(wish, scene.number, denial, manager)
+    if lasting and manager == "iptables":
+        plan = plan.then(iptables.lasting(wish, scene.number, denial.chain, denial.place, commands.read_text))
+    if lasting and manager == "nftables":
+        place = (denial.family, denial.table, denial.chain, denial.handle)
+        plan = plan.then(nft_chain.lasting(wish, scene.number, *place, commands.read_text))
+    return plan
+
+
+def _differences(
+    looked_at: Sequence[Sample], before: Sequence[Judgement], after: Sequence[Judgement]
+) -> Iterator[Difference]:
+    for sample, old, new in zip(looked_at, before, after, strict=True):
+        if old.verdict != new.verdict:
+            packet = sample.packet
+            yield Difference(
+                packet.protocol, packet.port, packet.interface, f"{sample.stands_for} ({packet.source})",
+                old.verdict, new.verdict, str(new.because),
+            )  # fmt: skip
+
+
+def _lock_out(scene: Scene, after: Ruleset) -> str:
+    """Return why the change may cut the connection we came by, empty where it does not."""
+    session = admin_session.find()
+    if session is None:
+        return ""
+    family = "ip6" if ":" in session.client else "ip"
+    way = scene.environment.way(family, samples.number_of(session.client))
+    name = way.device if way is not None else ""
+    packet = Packet(name, "tcp", session.client, session.server, session.server_port, session.client_port)
+    old = judge_packet(scene.rules, scene.environment, packet)
+    new = judge_packet(after, scene.environment, packet)
+    if new.verdict == YES or (new.verdict == old.verdict and new.verdict in (NO, DEPENDS)):
+        return ""
+    how = "would be cut off" if new.verdict == NO else f"could not be told to stay reachable ({new.verdict})"
+    return f"the connection you came by ({session}) {how}: {new.because}"

@@ -68,7 +68,7 @@ class Plan(Record):
 
     def then(self, other: Plan) -> Plan:
         """Return both, one after the other; back in the opposite order."""
-        manager = self.manager if self.manager == other.manager else f"{self.manager}, {other.manager}"
+        manager = ", ".join(dict.fromkeys(filter(None, (self.manager, other.manager))))
         return Plan(manager, self.steps + other.steps, other.back + self.back, self.notes + other.notes)
 
 

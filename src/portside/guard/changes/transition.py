@@ -29,7 +29,7 @@ def script(
     text = own_table.rules_script(after, turns=turns)
     blocks = [wish for _, wish in after if wish.verb == BLOCK]
     if not exists:
-        return text + own_table.blocked_script(blocks, now)
+        return text + (own_table.blocked_script(blocks, now) if blocks else "")
     old, new = blocked([wish for _, wish in before if wish.verb == BLOCK]), blocked(blocks)
     gone, come = old.keys() - new.keys(), {address for address, end in new.items() if old.get(address) != end}
     text += own_table.hosts_removal(gone)
