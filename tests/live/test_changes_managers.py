@@ -1,0 +1,279 @@
+"""`portside open` and its kin on hosts that ufw, firewalld, iptables, nftables or nobody keeps: judged by packets."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from tests.live.firewalled import CLIENT, CLIENT6, HOST, OTHER, Firewalled
+
+SSH = {"SSH_CONNECTION": f"{CLIENT} 50000 {HOST} 22"}
+STRICT = """\
+table inet filter {
+	chain input {
+		type filter hook input priority filter; policy drop;
+		ct state established,related accept
+		iif "lo" accept
+		meta l4proto ipv6-icmp accept
+		tcp dport 22 accept
+	}
+}
+"""
+
+
+@pytest.fixture
+def nftables():
+    with Firewalled("nftables") as host:
+        host.must("nft", "-f", "-", input=STRICT)
+        yield host
+
+
+@pytest.fixture
+def plain():
+    with Firewalled() as host:
+        yield host
+
+
+def opened_and_undone(host, *words, manager, closed="silence"):
+    """Open 7080 through that manager, look, undo, look; return the rules in between."""
+    before = host.rules()
+    assert host.reach() == host.reach(source=CLIENT6) == closed
+    done = host.portside("open", "7080", *words)
+    assert done.returncode == 0, done.stderr
+    assert f"through {manager}\n" in done.stdout
+    assert "no -> yes" in done.stdout
+    assert host.reach() == host.reach(source=CLIENT6) == "open"
+    assert host.reach(7081) == closed
+    between = host.rules()
+    again = host.portside("open", "7080")
+    assert (again.returncode, "open already" in again.stderr) == (1, True)
+    assert host.portside("undo").returncode == 0
+    assert host.reach() == host.reach(source=CLIENT6) == closed
+    assert host.rules() == before
+    return between
+
+
+def test_ufw():
+    with Firewalled("ufw") as host:
+        host.start_ufw()
+        opened_and_undone(host, "--comment", "web", manager="ufw")
+        assert "7080" not in host.must("ufw", "status")
+        # a rule of the user's denies: ours goes in front of it
+        host.must("ufw", "deny", "7080/tcp")
+        assert host.portside("open", "7080", "--from", CLIENT).returncode == 0
+        assert host.reach() == "open"
+        assert host.reach(source=OTHER) == "silence"
+        assert f"7080/tcp                   ALLOW       {CLIENT}" in host.must("ufw", "status")
+        host.must("ufw", "reload")
+        assert host.reach() == "open"
+
+
+def test_ufw_for_a_time():
+    with Firewalled("ufw") as host:
+        host.start_ufw()
+        assert host.portside("open", "7080", "--for", "4").returncode == 0
+        assert host.reach() == host.reach(source=CLIENT6) == "open"
+        assert "7080" not in host.must("ufw", "status")
+        awaited(host, "silence")
+
+
+def awaited(host, wanted, limit=8.0):
+    deadline = time.monotonic() + limit
+    while host.reach() != wanted:
+        assert time.monotonic() < deadline, f"never {wanted}"
+
+
+def test_firewalld():
+    with Firewalled("firewalld") as host:
+        host.start_firewalld()
+        opened_and_undone(host, manager="firewalld", closed="silence")
+        assert host.portside("open", "7080", "--from", CLIENT, "--for", "3").returncode == 0
+        assert host.reach() == "open"
+        assert host.reach(source=OTHER) == "silence"
+        awaited(host, "silence")
+
+
+IPTABLES = """\
+*filter
+:INPUT ACCEPT [0:0]
+:FORWARD ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A INPUT -i lo -j ACCEPT
+-A INPUT -p ipv6-icmp -j ACCEPT
+-A INPUT -s 192.0.2.3/32 -p tcp -m tcp --dport 7080 -j DROP
+-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT
+-A INPUT -j REJECT
+COMMIT
+"""
+SIXTH = "\n".join(line for line in IPTABLES.splitlines() if "192.0.2.3" not in line) + "\n"
+
+
+@pytest.fixture
+def iptables():
+    with Firewalled("iptables") as host:
+        host.must("iptables-restore", input=IPTABLES)
+        host.must("ip6tables-restore", input=SIXTH)
+        yield host
+
+
+def test_iptables(iptables):
+    between = opened_and_undone(iptables, manager="iptables", closed="refused")
+    assert '--comment "portside:1" -j ACCEPT\n-A INPUT -j REJECT' in between
+
+
+def test_a_ban_in_front_stays_a_ban(iptables):
+    """The opening stands before the rule that denies everybody, behind the one that denies somebody on purpose."""
+    assert iptables.portside("open", "7080").returncode == 0
+    assert iptables.reach(source=OTHER) == "silence"
+
+
+def test_iptables_kept_over_a_reboot(iptables):
+    saved = f"{iptables._directory}/copy0"
+    for name, text in (("rules.v4", IPTABLES), ("rules.v6", SIXTH)):
+        iptables.must("sh", "-c", "cat >/etc/iptables/$0", name, input=text)
+    done = iptables.portside("open", "7080", "--persist")
+    assert done.returncode == 0, done.stderr
+    with open(f"{saved}/rules.v4") as file:
+        assert "--dport 7080 -m comment --comment portside:1 -j ACCEPT\n" in file.read()
+    iptables.must(
+        "sh", "-c", "iptables-restore </etc/iptables/rules.v4; ip6tables-restore </etc/iptables/rules.v6"
+    )
+    assert iptables.reach() == iptables.reach(source=CLIENT6) == "open"
+    assert iptables.portside("undo").returncode == 0
+    with open(f"{saved}/rules.v4") as file:
+        assert file.read() == IPTABLES
+    assert iptables.reach() == "refused"
+
+
+def test_nftables(nftables):
+    between = opened_and_undone(nftables, manager="nftables")
+    assert 'tcp dport 7080 counter accept comment "portside:1"' in between
+
+
+def test_nftables_kept_over_a_reboot(nftables):
+    nftables.must("sh", "-c", "cat >/etc/nftables.conf", input="flush ruleset\n" + STRICT)
+    done = nftables.portside("open", "7080", "--persist")
+    assert done.returncode == 0, done.stderr
+    nftables.must("nft", "-f", "/etc/nftables.conf")
+    assert nftables.reach() == "open"
+    assert nftables.portside("undo").returncode == 0
+    assert nftables.reach() == "silence"
+    assert nftables.must("cat", "/etc/nftables.conf") == "flush ruleset\n" + STRICT
+
+
+def test_two_rules_that_deny_are_both_opened(nftables):
+    second = STRICT.replace("inet filter", "inet second").replace("priority filter", "priority 10")
+    nftables.must("nft", "-f", "-", input=second)
+    opened_and_undone(nftables, manager="nftables")
+
+
+def test_what_is_nobodys_to_open_is_told(nftables):
+    ban = "add chain inet filter f2b-web; insert rule inet filter input tcp dport 7080 jump f2b-web; "
+    nftables.must("nft", ban + "add rule inet filter f2b-web reject")
+    done = nftables.portside("open", "7080")
+    assert done.returncode == 2
+    assert "fail2ban keeps it closed by inet filter f2b-web" in done.stderr
+    assert nftables.reach() == "refused"
+
+
+def test_our_own_table_where_nobody_keeps_rules(plain):
+    assert plain.portside("close", "7080").returncode == 0
+    assert plain.reach() == "silence"
+    done = plain.portside("open", "7080", "--from", CLIENT)
+    assert (done.returncode, "through portside\n" in done.stdout) == (0, True)
+    assert plain.reach() == "open"
+    assert plain.reach(source=OTHER) == "silence"
+    assert plain.portside("block", CLIENT).returncode == 0
+    assert plain.reach() == "silence"
+    assert plain.portside("unblock", CLIENT).returncode == 0
+    assert plain.reach() == "open"
+    listed = json.loads(plain.portside("changes", "--json").stdout)
+    assert [item["change"] for item in listed["items"]] == [
+        "close 7080/tcp", f"open 7080/tcp from {CLIENT}", f"block {CLIENT}", f"unblock {CLIENT}",
+    ]  # fmt: skip
+
+
+def test_a_redirection(plain):
+    assert plain.reach(8080) == "refused"
+    assert plain.portside("redirect", "8080", "7080").returncode == 0
+    assert plain.reach(8080) == plain.reach(8080, source=CLIENT6) == "open"
+    second = plain.portside("redirect", "8080", "22")
+    assert (second.returncode, "change 1 redirects it already" in second.stderr) == (2, True)
+    done = plain.portside("redirect", "8081", "127.0.0.1:7080")
+    assert (done.returncode, "portside forward tcp 127.0.0.1:7080" in done.stderr) == (2, True)
+
+
+def test_the_way_we_came_by_stays_open(plain):
+    before = plain.rules()
+    for words in (("close", "22"), ("block", CLIENT), ("block", "192.0.2.0/24"), ("redirect", "22", "7999")):
+        done = plain.portside(*words, env=SSH)
+        assert done.returncode in (0, 2)
+        if words[0] != "redirect":
+            assert done.returncode == 2, words
+            assert f"the connection you came by ({CLIENT} to {HOST} port 22) would be cut off" in done.stderr
+    assert plain.portside("undo").returncode == 0
+    assert plain.rules() == before
+    assert plain.portside("close", "7080", env=SSH).returncode == 0
+    assert plain.portside("close", "22", "--force", env=SSH).returncode == 0
+    assert plain.reach(22) == "silence"
+
+
+def test_a_dry_run_changes_nothing_and_says_who_gains(nftables):
+    before = nftables.rules()
+    done = nftables.portside("open", "7080", "--dry-run")
+    assert done.returncode == 0
+    assert "nft -f - <<'END'" in done.stdout
+    assert "gains  7080/tcp  eth0's own network (192.0.2.2)" in done.stdout
+    assert nftables.rules() == before
+    plan = json.loads(nftables.portside("open", "7080", "--dry-run", "--json").stdout)["items"][0]
+    assert plan["manager"] == "nftables"
+    assert {item["after"] for item in plan["difference"]} == {"yes"}
+    assert nftables.portside("changes").returncode == 1
+
+
+def test_confirmation_from_another_process(nftables):
+    done = nftables.portside("open", "7080", "--confirm", "2")
+    assert "portside confirm" in done.stderr
+    assert nftables.portside("confirm").stdout == "change 1 is kept: open 7080/tcp\n"
+    time.sleep(2.5)
+    assert nftables.reach() == "open"
+    nftables.portside("undo")
+    assert nftables.portside("open", "7080", "--confirm", "1").returncode == 0
+    awaited(nftables, "silence")
+    assert nftables.portside("confirm").returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("open", "7080", "--on", "eth9"), "find interface 'eth9': there is none of that name"),
+        (("open", "nosuch"), "nosuch"),
+        (("open", "7080", "--from", "localhost"), "read address 'localhost'"),
+        (("open", "7080", "--for", "soon"), "not a time up to a year"),
+        (("open", "7080", "--rate", "many"), "not so many in a time"),
+        (("open", "7080", "--for", "1h", "--persist"), "what ends by itself is not kept over a reboot"),
+        (("block",), "there are none"),
+        (("block", "0.0.0.0/0"), "that is every address"),
+        (("redirect", "80", "there"), "a target is PORT or ADDRESS:PORT"),
+        (("undo", "77"), "there is no such change"),
+    ],
+)
+def test_what_cannot_be_meant(nftables, words, said):
+    done = nftables.portside(*words)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_root(nftables):
+    for words in (("close", "7080"), ("changes",), ("undo",), ("confirm",)):
+        inside = nftables.space.run(
+            ["env", "PYTHONPATH=" + __file__.partition("/tests/")[0] + "/src",
+             f"PORTSIDE_STATE={nftables._directory}/portside", "python3", "-m", "portside", *words],
+            uid=65534,
+        )  # fmt: skip
+        assert inside.returncode in (1, 2)
+        assert "Traceback" not in inside.stderr
+        assert "sudo" in inside.stderr or words == ("changes",), inside.stderr
