@@ -148,10 +148,10 @@ class Firewalled:
             try:
                 with socket.create_connection((address, port), timeout, source_address=(source, 0)):
                     return "open"
-            except ConnectionRefusedError:
-                return "refused"
-            except OSError:
+            except TimeoutError:
                 return "silence"
+            except OSError:  # a reset, or an ICMP error of any kind
+                return "refused"
 
         return self.client.call(attempt)
 

@@ -7,6 +7,7 @@ becomes the reason of our error.  A file's new content stands in full, on the di
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 
 from portside.errors import NotPermitted, NotSupported, PortsideError, TimedOut
@@ -96,12 +97,26 @@ def replace_file(path: str, content: str | None, mode: int = 0o644) -> None:
             file.write(content)
             file.flush()
             os.fsync(descriptor)
-        os.rename(beside, path)
+        _rename(beside, path, content)
         _sync_directory(directory)
     except OSError as error:
         with contextlib.suppress(OSError):
             os.unlink(beside)
         raise _file_error("write", path, error) from error
+
+
+def _rename(beside: str, path: str, content: str) -> None:
+    """Give the new file the name; a file that something is mounted on (in a container) is written in place."""
+    try:
+        os.rename(beside, path)
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.unlink(beside)
 
 
 def _keep_owner(path: str, descriptor: int) -> None:

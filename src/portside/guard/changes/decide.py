@@ -188,7 +188,7 @@ def _opening(
             own = True
         else:
             plan = plan.then(_through(wish, scene, denial, manager, lasting))
-            rules = simulate.with_opening(rules, wish, denial)
+            rules = simulate.with_opening(rules, wish, denial, both=manager == "ufw")
         if own:
             rules = simulate.with_table(rules, scene_of.own_table_with(wish, scene)[1])
         verdicts = judge(rules, scene.environment, looked_at)
@@ -223,7 +223,8 @@ def _through(wish: Wish, scene: Scene, denial: Denial, manager: str, lasting: bo
         return firewalld.opening(wish, zone=zone.strip(), seconds=seconds, permanent=lasting)
     plan = managers.opening(wish, scene.number, denial, manager)
     if lasting and manager == "iptables":
-        plan = plan.then(iptables.lasting(wish, scene.number, denial.chain, denial.place, commands.read_text))
+        of_chain = (denial.chain, denial.place, commands.read_text, denial.versions)
+        plan = plan.then(iptables.lasting(wish, scene.number, *of_chain))
     if lasting and manager == "nftables":
         place = (denial.family, denial.table, denial.chain, denial.handle)
         plan = plan.then(nft_chain.lasting(wish, scene.number, *place, commands.read_text))

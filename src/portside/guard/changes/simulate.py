@@ -21,14 +21,14 @@ def with_table(ruleset: Ruleset, table: Table | None) -> Ruleset:
     return ruleset.replace(tables=others if table is None else (*others, table))
 
 
-def with_opening(ruleset: Ruleset, wish: Wish, denial: Denial) -> Ruleset:
+def with_opening(ruleset: Ruleset, wish: Wish, denial: Denial, *, both: bool = False) -> Ruleset:
     """Return the ruleset with the wish's rules before the one that denies, or at the end of its chain.
 
-    iptables has a table for each family: an opening goes into both, at the same place.
+    `both`: its maker puts them into the chain of the other family too (ufw).
     """
     tables = []
     for table in ruleset.tables:
-        here = table.name == denial.table and (table.family == denial.family or table.origin != "nft")
+        here = table.name == denial.table and (table.family == denial.family or both)
         tables.append(_opened(table, wish, denial) if here else table)
     return ruleset.replace(tables=tuple(tables))
 

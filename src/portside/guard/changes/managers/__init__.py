@@ -33,6 +33,11 @@ class Denial(Record):
     text: str = ""
 
     @property
+    def versions(self) -> tuple[int, ...]:
+        """Return the families of which the chain sees packets: 4, 6."""
+        return {"ip": (4,), "ip6": (6,)}.get(self.family, (4, 6))
+
+    @property
     def where(self) -> str:
         """Return the rule's place for people."""
         rule = f"rule {self.place or self.handle}" if self.handle or self.place else "policy"
@@ -79,7 +84,7 @@ def opening(wish: Wish, number: int, denial: Denial, manager: str) -> Plan:
     if manager == "firewalld":
         return firewalld.opening(wish)
     if manager == "iptables":
-        return iptables.opening(wish, number, denial.chain, denial.place)
+        return iptables.opening(wish, number, denial.chain, denial.place, families=denial.versions)
     if manager == "nftables":
         return nft_chain.opening(wish, number, denial.family, denial.table, denial.chain, denial.handle)
     raise NotSupported(

@@ -15,7 +15,7 @@ from portside.guard.changes.plan import Drop, Plan, Run, Step, Write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from portside.guard.changes.wish import Network, Wish
 
@@ -28,11 +28,18 @@ SAVED = {
 _WAIT = ("-w", "5")  # seconds for the lock of another iptables
 
 
-def opening(wish: Wish, number: int, chain: str, place: int, *, chain6: str = "") -> Plan:
-    """Return the plan: rules inserted before number `place` of the chain, or at its end (0)."""
+def opening(
+    wish: Wish, number: int, chain: str, place: int, *, families: Sequence[int] = (4, 6), chain6: str = ""
+) -> Plan:
+    """Return the plan: rules inserted before number `place` of the chain, or at its end (0).
+
+    Each family has its own chains, in which the rule that denies may stand at another place.
+    """
     steps: list[Step] = []
     back: list[Step] = []
     for version, spec in _specs(wish, number):
+        if version not in families:
+            continue
         tool, target = TOOLS[version], chain6 or chain if version == 6 else chain
         put = ("-I", target, str(place)) if place else ("-A", target)
         steps.append(Run((tool, *_WAIT, *put, *spec)))
@@ -40,11 +47,18 @@ def opening(wish: Wish, number: int, chain: str, place: int, *, chain6: str = ""
     return Plan("iptables", tuple(steps), tuple(reversed(back)))
 
 
-def lasting(wish: Wish, number: int, chain: str, place: int, read: Callable[[str], str | None]) -> Plan:
+def lasting(
+    wish: Wish,
+    number: int,
+    chain: str,
+    place: int,
+    read: Callable[[str], str | None],
+    families: Sequence[int] = (4, 6),
+) -> Plan:
     """Return the plan that has the same rules loaded at boot; raises NotSupported where nothing loads any."""
     steps: list[Step] = []
     back: list[Step] = []
-    for version in (4, 6):
+    for version in families:
         lines = [
             " ".join(("-A", chain, *map(_quoted, spec))) for of, spec in _specs(wish, number) if of == version
         ]
