@@ -140,7 +140,7 @@ class Firewalled:
         lines = [line for line in saves.splitlines() if not line.startswith(("#", ":"))]
         return self.run("nft", "-s", "list", "ruleset").stdout + "\n".join(lines)
 
-    def reach(self, port: int = 7080, source: str = CLIENT, timeout: float = 0.4) -> str:
+    def reach(self, port: int = 7080, source: str = CLIENT, timeout: float = 0.3) -> str:
         """What a connection from the client meets: open, refused, or silence."""
         address = HOST6 if ":" in source else HOST
 

@@ -80,7 +80,7 @@ def wish_of(verb: str, arguments: SimpleNamespace, **more: Any) -> Wish:
 
 def carry_out(wish: Wish, arguments: SimpleNamespace, output: Output) -> int:
     """Decide, show or make the change; exit 0 made (or to be made), 1 nothing to do, 2 refused."""
-    from portside.guard.changes.decide import decide
+    from portside.guard.changes.decide import check, decide
 
     decision = decide(wish, lasting=arguments.persist)
     if decision.nothing:
@@ -98,7 +98,12 @@ def carry_out(wish: Wish, arguments: SimpleNamespace, output: Output) -> int:
     from portside.guard.changes.apply import make
 
     change = make(
-        wish, decision.plan, own=decision.own, confirm=arguments.confirm or 0, lasting=arguments.persist
+        wish,
+        decision.plan,
+        own=decision.own,
+        confirm=arguments.confirm or 0,
+        lasting=arguments.persist,
+        check=lambda: check(decision, insist=arguments.force),
     )
     if output.json:
         output.envelope("change", [change_form(change, decision)])

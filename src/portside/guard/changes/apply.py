@@ -39,11 +39,20 @@ if TYPE_CHECKING:
 NFT_LOAD = ("nft", "-f", "-")
 
 
-def make(wish: Wish, how: Plan, *, own: bool, confirm: float = 0.0, lasting: bool = False) -> Change:
+def make(
+    wish: Wish,
+    how: Plan,
+    *,
+    own: bool,
+    confirm: float = 0.0,
+    lasting: bool = False,
+    check: Callable[[], None] | None = None,
+) -> Change:
     """Make a change and return it as it was written down.
 
-    `confirm` is how long it stands unless somebody confirms, in seconds.  Raises what the failing step raised, with
-    everything taken back.
+    `confirm` is how long it stands unless somebody confirms, in seconds.  `check` looks at the rules that are in force
+    then, and raises where they do not do what was asked.  Raises what it or the failing step raised, with everything
+    taken back.
     """
     with journal.Journal() as book:
         recover(book)
@@ -58,6 +67,8 @@ def make(wish: Wish, how: Plan, *, own: bool, confirm: float = 0.0, lasting: boo
             _write(book, change)
             holder.await_ready()
             _go(book, change, how.steps)
+            if check is not None:
+                check()
             made = change.replace(state=WAITING if confirm else KEPT)
             _write(book, made)
         except BaseException as error:

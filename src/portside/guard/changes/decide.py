@@ -7,7 +7,7 @@ Before and after are judged for packets of every interface and family (`samples`
 
 from __future__ import annotations
 
-from portside.errors import BadRequest, NotSupported
+from portside.errors import BadRequest, NotSupported, PortsideError
 from portside.guard.changes import managers, samples, simulate, transition
 from portside.guard.changes import scene as scene_of
 from portside.guard.changes.denials import denial_of
@@ -60,6 +60,7 @@ class Decision(Record):
     own: bool = False
     number: int = 0
     script: str = ""
+    scene: Scene | None = None
     changed: tuple[Difference, ...] = ()
     refusal: str = ""
     nothing: str = ""
@@ -94,12 +95,34 @@ def decide(wish: Wish, *, lasting: bool = False, scene: Scene | None = None) -> 
     if decision.nothing:
         return decision
     changed = _differences(looked_at, before, judge(after, scene.environment, looked_at))
-    return decision.replace(changed=tuple(changed), refusal=_lock_out(scene, after))
+    return decision.replace(changed=tuple(changed), refusal=_lock_out(scene, after), scene=scene)
 
 
 def judge(rules: Ruleset, environment: Environment, looked_at: Sequence[Sample]) -> list[Judgement]:
     """Return the verdict on each sample."""
     return [judge_packet(rules, environment, sample.packet) for sample in looked_at]
+
+
+def check(decision: Decision, *, insist: bool = False) -> None:
+    """Look at the rules in force after a change; raises PortsideError where they do not do what was asked.
+
+    The plan was tried on values: another tool may have changed the rules meanwhile, or mean something else by its
+    words.  Where the way we came by would be closed it is refused too, unless somebody insists.
+    """
+    wish = decision.wish
+    if wish.verb in (BLOCK, UNBLOCK, REDIRECT):
+        return
+    scene = scene_of.read_network()
+    looked_at = samples.of_wish(wish, scene.environment)
+    verdicts = judge(scene.rules, scene.environment, looked_at)
+    wrong = NO if wish.verb == OPEN else YES
+    failed = next((one for one in verdicts if one.verdict == wrong), None)
+    if failed is not None:
+        word = "closed" if wish.verb == OPEN else "open"
+        raise PortsideError(f"{wish}", "", f"it is still {word}: {failed.because}", "it was taken back")
+    refusal = "" if insist else _lock_out(decision.scene, scene.rules)
+    if refusal:
+        raise PortsideError(f"{wish}", "", refusal, "it was taken back")
 
 
 def _own(wish: Wish, scene: Scene) -> tuple[Decision, Ruleset]:
@@ -243,10 +266,10 @@ def _differences(
             )  # fmt: skip
 
 
-def _lock_out(scene: Scene, after: Ruleset) -> str:
+def _lock_out(scene: Scene | None, after: Ruleset) -> str:
     """Return why the change may cut the connection we came by, empty where it does not."""
     session = admin_session.find()
-    if session is None:
+    if session is None or scene is None:
         return ""
     family = "ip6" if ":" in session.client else "ip"
     way = scene.environment.way(family, samples.number_of(session.client))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from portside.errors import NotPermitted
 from portside.guard.changes import apply, own_table, samples, transition
 from portside.guard.changes.change import KEPT, Change, active
 from portside.guard.changes.wish import BLOCK
@@ -15,35 +16,47 @@ if TYPE_CHECKING:
     from portside.guard.model import Ruleset, Table
 
 
-class Scene(Record):
-    """The host as it is: rules, environment, listening ports, our own changes, the number the next one gets."""
+class Network(Record):
+    """The rules in force, and what decides beside them."""
 
     rules: Ruleset
     environment: Environment
+
+
+class Scene(Network):
+    """The host as it is: also listening ports, our own changes, the number the next one gets."""
+
     listening: tuple[tuple[str, int], ...]
     known: tuple[Change, ...]
     number: int
 
 
+def read_network() -> Network:
+    """Return rules and environment; raises NotPermitted where the rules may not be read."""
+    from portside.guard import reading
+
+    rules = reading.read_rules()
+    if rules.unread:
+        raise NotPermitted("read", "the firewall's rules", rules.unread[0])
+    return Network(rules, reading.read_environment())
+
+
 def read_scene() -> Scene:
     """Return the host as it is; raises NotPermitted where the rules or the journal may not be read."""
-    from portside.guard import reading
     from portside.see.api import list_ports
 
     with journal.Journal() as book:
         apply.recover(book)
         known = apply.changes_of(book)
+    network = read_network()
     listening = {
         (row.protocol, row.port)
         for row in list_ports()
         if row.protocol in ("tcp", "udp") and any(one.scope != "loopback" for one in row.addresses)
     }
+    ordered = tuple(known[number] for number in sorted(known))
     return Scene(
-        reading.read_rules(),
-        reading.read_environment(),
-        tuple(sorted(listening)),
-        tuple(known[number] for number in sorted(known)),
-        max(known, default=0) + 1,
+        network.rules, network.environment, tuple(sorted(listening)), ordered, max(known, default=0) + 1
     )
 
 
