@@ -6,7 +6,6 @@ becomes the reason of our error.  A file's new content stands in full, on the di
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 
@@ -83,8 +82,7 @@ def replace_file(path: str, content: str | None, mode: int = 0o644) -> None:
     An existing file keeps its mode and owner.  Missing directories are made.
     """
     if content is None:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
+        _unlink(path)
         return
     path = os.path.realpath(path)
     directory = os.path.dirname(path)
@@ -100,9 +98,15 @@ def replace_file(path: str, content: str | None, mode: int = 0o644) -> None:
         _rename(beside, path, content)
         _sync_directory(directory)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            os.unlink(beside)
+        _unlink(beside)
         raise _file_error("write", path, error) from error
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
 
 
 def _rename(beside: str, path: str, content: str) -> None:
@@ -146,8 +150,7 @@ def _file_error(operation: str, path: str, error: OSError) -> PortsideError:
 def link(path: str, target: str | None) -> None:
     """Make a symbolic link in place of what has the name; None takes it away."""
     try:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
+        _unlink(path)
         if target is not None:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             os.symlink(target, path)

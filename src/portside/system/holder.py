@@ -8,7 +8,6 @@ means that the change was made and written down; its end without that means that
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import sys
@@ -108,8 +107,10 @@ def announce() -> None:
     """In the holder: leave terminal and signals behind, and say that it is there."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with contextlib.suppress(BrokenPipeError):  # the maker is dead already: there is something to do
+    try:
         os.write(1, b"ready\n")
+    except BrokenPipeError:  # the maker is dead already: there is something to do
+        pass
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 1)
     os.close(null)

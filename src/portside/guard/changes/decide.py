@@ -261,7 +261,7 @@ def _differences(
         if old.verdict != new.verdict:
             packet = sample.packet
             yield Difference(
-                packet.protocol, packet.port, packet.interface, f"{sample.stands_for} ({packet.source})",
+                packet.protocol, packet.port, packet.interface, sample.name,
                 old.verdict, new.verdict, str(new.because),
             )  # fmt: skip
 

@@ -32,6 +32,12 @@ class Sample(Record):
     packet: Packet
     stands_for: str
 
+    @property
+    def name(self) -> str:
+        """Return whom it stands for, with the address it comes from."""
+        source = self.packet.source
+        return source if self.stands_for == source else f"{self.stands_for} ({source})"
+
 
 def of_wish(wish: Wish, environment: Environment, listening: Sequence[tuple[str, int]] = ()) -> list[Sample]:
     """Return the samples of a wish; for one about addresses, of the ports that have a listener."""
