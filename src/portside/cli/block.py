@@ -41,7 +41,7 @@ def run(arguments: SimpleNamespace, output: Output) -> int:
 
 COMMAND = Command(
     "block",
-    "let nothing from an address come in, established connections too",
+    "let nothing from an address come in",
     ARGUMENTS,
     run,
     description=(

@@ -28,16 +28,16 @@ def run(arguments: SimpleNamespace, output: Output) -> int:
 
 COMMAND = Command(
     "close",
-    "let nobody new reach a port; this host itself still can",
+    "let nobody new reach a port",
     ARGUMENTS,
     run,
     description=(
         "Drop new connections to the port before any other rule sees them, those to a published container port too.  "
-        "Connections that are there stay.  What 'portside open' spares is let through: open it for some first, then "
-        "close it for everybody."
+        "Connections that are there stay, and this host itself still gets in.  What 'portside open' spares is let "
+        "through: open it for some first, then close it for everybody."
     ),
     examples=(
-        "  portside close 3306\n  portside open 5432 --from 10.0.0.0/8; portside close 5432\n"
+        "  portside close 3306\n  portside close 5432 --dry-run\n"
         "  portside close 8000-8100 --on eth0 --dry-run"
     ),
 )

@@ -32,5 +32,5 @@ COMMAND = Command(
     (),
     run,
     description="Keep what would be taken back at its deadline.  Exit 1 when nothing waits, or it is too late.",
-    examples="  portside open ssh --from 10.0.0.0/8 --confirm 60\n  portside confirm",
+    examples="  portside confirm",
 )

@@ -34,7 +34,7 @@ def run(arguments: SimpleNamespace, output: Output) -> int:
 
 COMMAND = Command(
     "redirect",
-    "send what comes for a port to another one, here or elsewhere",
+    "send what comes for a port to another one",
     ARGUMENTS,
     run,
     description=(

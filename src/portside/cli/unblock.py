@@ -26,7 +26,7 @@ def run(arguments: SimpleNamespace, output: Output) -> int:
 
 COMMAND = Command(
     "unblock",
-    "take addresses out of what 'portside block' blocked",
+    "take addresses out of what is blocked",
     ARGUMENTS,
     run,
     description="Take addresses out of what is blocked.  Exit 1 when none of them is.",

@@ -50,9 +50,9 @@ def make(
 ) -> Change:
     """Make a change and return it as it was written down.
 
-    `confirm` is how long it stands unless somebody confirms, in seconds.  `check` looks at the rules that are in force
-    then, and raises where they do not do what was asked.  Raises what it or the failing step raised, with everything
-    taken back.
+    `confirm` is how long it stands unless somebody confirms, in seconds.  `check` looks at the rules that are in
+    force then, and raises where they do not do what was asked.  Raises what it or the failing step raised, with
+    everything taken back.
     """
     with journal.Journal() as book:
         recover(book)

@@ -7,8 +7,6 @@ out of a file, whatever else became of it; rules of ours to take out of a chain,
 
 from __future__ import annotations
 
-import shlex
-
 from portside.errors import BadReply
 from portside.record import Record
 
@@ -78,6 +76,8 @@ def describe(steps: Iterable[Step]) -> str:
 
 
 def _described(step: Step) -> str:
+    import shlex  # who only lists changes does not need it
+
     if isinstance(step, Run):
         line = shlex.join(step.argv)
         if not step.input:
