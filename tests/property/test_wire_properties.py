@@ -29,7 +29,6 @@ from portside.wire.layout import Layout
 MANY = settings(max_examples=60, deadline=None)
 TEXTS = {
     "tcp": lambda text: procnet.inet(text, "tcp"),
-    "tcp with probes": lambda text: procnet.inet_with_probes(text, "tcp"),
     "unix": procnet.unix,
     "unix entries": procnet.unix_entries,
     "packet": procnet.packet,

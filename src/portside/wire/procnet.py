@@ -46,18 +46,20 @@ class UnixEntry(Record):
 
 def inet(text: str, name: str) -> Iterator[Row]:
     """Yield the rows of tcp, tcp6, udp, udp6, udplite, raw, icmp and their kin; `name` is for errors."""
-    return (row for row, _ in inet_with_probes(text, name))
-
-
-def inet_with_probes(text: str, name: str) -> Iterator[tuple[Row, int]]:
-    """Yield the same rows, each with the column `timeout`: probes that were not answered (sock_diag merges them)."""
     for number, line in enumerate(text.splitlines()[1:], 2):
         if line.strip():
             try:
-                fields = line.split()
-                yield _inet_row(fields), int(fields[8])
+                yield _inet_row(line.split())
             except (ValueError, IndexError, OverflowError, struct.error):
                 raise _bad(name, number, line) from None
+
+
+def raw_address(digits: str) -> bytes:
+    """Return the 4 or 16 bytes of an address as these files print it; raises ValueError for anything else."""
+    if len(digits) not in (8, 32):
+        raise ValueError(digits)
+    words = [int(digits[at : at + 8], 16) for at in range(0, len(digits), 8)]
+    return struct.pack(f"={len(words)}I", *words)
 
 
 def _inet_row(fields: list[str]) -> Row:
@@ -80,11 +82,9 @@ def _inet_row(fields: list[str]) -> Row:
 def _endpoint(text: str) -> tuple[bytes, int]:
     """Turn `0100007F:1F90` into 16 raw address bytes and a port as a row holds it (network order, read natively)."""
     address, _, port = text.partition(":")
-    if len(address) not in (8, 32):
-        raise ValueError(text)
-    words = [int(address[at : at + 8], 16) for at in range(0, len(address), 8)]
-    raw = struct.pack(f"={len(words)}I", *words)
-    return raw.ljust(16, b"\0"), int.from_bytes(int(port, 16).to_bytes(2, "big"), sys.byteorder)
+    return raw_address(address).ljust(16, b"\0"), int.from_bytes(
+        int(port, 16).to_bytes(2, "big"), sys.byteorder
+    )
 
 
 def unix(text: str) -> Iterator[Answer]:

@@ -8,9 +8,10 @@ cut so that 22 bytes hold it with its port, unless -W is given.  Reference: nets
 
 from __future__ import annotations
 
+import struct
+
 from portside.errors import BadReply
 from portside.wire import procnet
-from portside.wire.inet_diag import AF_INET, ntohs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from portside.faces.netstat.names import Names
     from portside.faces.netstat.options import Options
     from portside.system.host import Host
-    from portside.wire.inet_diag import Row
 
     # what stands before the owner, the inode (None: no owner column), what stands behind
     Line = tuple[str, int | None, str]
@@ -30,6 +30,7 @@ _TCP_STATES = (
 )  # fmt: skip
 _ESTABLISHED, _CLOSE = 1, 7
 _TCP_TIMERS = ("off", "on", "keepalive", "timewait", "probe")
+_TICKS = 100  # USER_HZ on every architecture
 _SHORT = 22  # bytes of an address with its port
 # table -> the files of both families and the words of their rows
 _FILES = {
@@ -71,44 +72,84 @@ def read(host: Host, name: str) -> str | None:
 
 def inet(table: str, options: Options, names: Names, host: Host) -> Iterator[Line]:
     """Yield the lines of tcp, udp, udplite or raw; raises Missing at its end where the kernel has none."""
-    shown = (options.v4, options.v6)
     missing = False
-    for wanted, (file, word) in zip(shown, _FILES[table], strict=True):
-        text = read(host, file) if wanted else None
+    for v6, (wanted, (file, word)) in enumerate(zip((options.v4, options.v6), _FILES[table], strict=True)):
+        text = read(host, file) if wanted else ""
         if text is None:
-            missing = missing or (wanted and file == _FILES[table][0][0])
+            missing = missing or not v6
             continue
         try:
-            for row, probes in procnet.inet_with_probes(text, file):
-                if _wanted(table, row, options):
-                    yield _line(table, word, row, probes, options, names)
-        except BadReply:
+            yield from _Drawing(table, word, options, names).lines(text)
+        except (ValueError, IndexError, OverflowError, struct.error):
             raise BadReply("read", f"proc/net/{file}", "a line is not an entry") from None
     if missing:
         raise Missing(f"AF INET ({table})")
 
 
-def _wanted(table: str, row: Row, options: Options) -> bool:
-    if options.every:
-        return True
-    connected = row[5] if table == "tcp" else any(row[7])
-    return bool(connected) is not options.listening
+class _Drawing:
+    """Draws the lines of one file; addresses, ports, queues and states are each turned into text once.
 
+    A line reads `sl local remote st tx:rx tr:when retransmits uid probes inode ...` (net/ipv4/tcp_ipv4.c).
+    """
 
-def _line(table: str, word: str, row: Row, probes: int, options: Options, names: Names) -> Line:
-    family, state, timer, retransmits, sport, dport, src, dst, _, _, when, receive, send, uid, inode, _ = row
-    size = 4 if family == AF_INET else 16
-    transport = table if table != "udplite" else "udp"
-    local, remote = (
-        endpoint(names.host(raw[:size]), names.port(ntohs(port), transport), options.wide)
-        for raw, port in ((src, sport), (dst, dport))
-    )
-    head = f"{word:<5} {receive:>6} {send:>6} {local:<23} {remote:<23} {_state(table, state):<11}"
-    return (
-        head + (owner_columns(uid, inode, names) if options.extend else ""),
-        inode,
-        f" {_timer(table, timer, when, retransmits, probes)}" if options.timers else "",
-    )
+    def __init__(self, table: str, word: str, options: Options, names: Names) -> None:
+        self._table, self._word, self._options, self._names = table, f"{word:<5}", options, names
+        self._transport = "udp" if table == "udplite" else table
+        self._hosts: dict[str, str] = {}
+        self._ports: dict[str, str] = {}
+        self._queues: dict[str, str] = {}
+        self._states: dict[str, str] = {}
+
+    def lines(self, text: str) -> Iterator[Line]:
+        """Yield what is to be shown of a file; raises ValueError and its like where a line is not an entry."""
+        options = self._options
+        listeners = self._table == "tcp" and options.listening and not options.every
+        for line in text.split("\n")[1:]:
+            if (listeners and ":0000 " not in line) or not line.strip():  # most of a busy host's lines
+                continue
+            fields = line.split()
+            if options.every or self._connected(fields[2]) is not options.listening:
+                yield self._line(fields)
+
+    def _connected(self, remote: str) -> bool:
+        """Whether there is a remote end: for TCP a port, else an address."""
+        address, _, port = remote.partition(":")
+        return bool(int(port if self._table == "tcp" else address, 16))
+
+    def _line(self, fields: list[str]) -> Line:
+        state, queues, inode = fields[3], fields[4], int(fields[9])
+        head = (
+            f"{self._word} {self._queues.get(queues) or self._draw_queues(queues)} {self._end(fields[1]):<23} "
+            f"{self._end(fields[2]):<23} {self._states.get(state) or self._draw_state(state)}"
+        )
+        if self._options.extend:
+            head += owner_columns(int(fields[7]), inode, self._names)
+        return head, inode, f" {self._timer(fields)}" if self._options.timers else ""
+
+    def _end(self, text: str) -> str:
+        address, _, port = text.partition(":")
+        return endpoint(
+            self._hosts.get(address) or self._draw_host(address),
+            self._ports.get(port) or self._draw_port(port),
+            self._options.wide,
+        )
+
+    def _draw_host(self, digits: str) -> str:
+        return self._hosts.setdefault(digits, self._names.host(procnet.raw_address(digits)))
+
+    def _draw_port(self, digits: str) -> str:
+        return self._ports.setdefault(digits, self._names.port(int(digits, 16), self._transport))
+
+    def _draw_queues(self, text: str) -> str:
+        send, receive = (int(part, 16) for part in text.split(":"))
+        return self._queues.setdefault(text, f"{receive:>6} {send:>6}")
+
+    def _draw_state(self, digits: str) -> str:
+        return self._states.setdefault(digits, f"{_state(self._table, int(digits, 16)):<11}")
+
+    def _timer(self, fields: list[str]) -> str:
+        timer, when = (int(part, 16) for part in fields[5].split(":"))
+        return _timer(self._table, timer, when / _TICKS, int(fields[6], 16), int(fields[8]))
 
 
 def endpoint(host: str, port: str, wide: bool) -> str:
@@ -132,7 +173,7 @@ def _state(table: str, state: int) -> str:
     return {_ESTABLISHED: "ESTABLISHED", _CLOSE: ""}.get(state, "UNKNOWN")
 
 
-def _timer(table: str, timer: int, when: int, retransmits: int, probes: int) -> str:
+def _timer(table: str, timer: int, seconds: float, retransmits: int, probes: int) -> str:
     """Return `NAME (seconds/retransmissions/probes)`."""
     if table != "tcp":
         retransmits = 0
@@ -142,4 +183,4 @@ def _timer(table: str, timer: int, when: int, retransmits: int, probes: int) -> 
         name = _TCP_TIMERS[timer] if timer < len(_TCP_TIMERS) else f"unkn-{timer}"
     else:
         name = f"on{timer}" if timer <= 2 else f"unkn-{timer}"
-    return f"{name} ({when / 1000:.2f}/{retransmits}/{probes})"
+    return f"{name} ({seconds:.2f}/{retransmits}/{probes})"
