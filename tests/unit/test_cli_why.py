@@ -85,6 +85,8 @@ def test_json(told, capsys):
         "mend": "kill -CONT 7", "facts": {"seconds": 0.5},
     }  # fmt: skip
     assert document["items"][0]["mend"] is None
+    assert document["complete"] is False
+    assert document["gaps"][0]["what"] == "owner"
 
 
 def test_nothing_failed(monkeypatch, capsys):

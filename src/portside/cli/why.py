@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from portside.cli.output import Output
+    from portside.see.records import Gap
     from portside.see.why.steps import Report, Step
 
 _MARKS = {"passed": ("passed", "green"), "failed": ("FAILED", "red"), "could not tell": ("?", "yellow")}
@@ -48,7 +49,7 @@ def run(arguments: SimpleNamespace, output: Output) -> int:
     """Walk the steps and print them; exit 1 when one failed."""
     report = _ask(arguments)
     if output.json:
-        output.envelope("why", [_item(report, step) for step in report.steps])
+        output.envelope("why", [_item(report, step) for step in report.steps], _gaps(report))
     else:
         output.write("".join(f"{line}\n" for line in _lines(report, output)))
     return NOTHING if report.failed else FOUND
@@ -120,6 +121,14 @@ def _folded(head: str, text: str, indent: int, room: int | None) -> Iterator[str
         else:
             line = f"{line} {word}" if line else word
     yield start + line
+
+
+def _gaps(report: Report) -> list[Gap]:
+    """Return the steps that could not be told as what is missing from the answer."""
+    from portside.see.records import Gap
+
+    unknown = (step for step in report.steps if step.outcome == "could not tell")
+    return [Gap(_name(step), step.evidence, 1, step.mend) for step in unknown]
 
 
 def _item(report: Report, step: Step) -> dict[str, Any]:

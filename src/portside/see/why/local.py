@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from portside.see.records import Socket
 
 
+_NAMED = 3  # network namespaces that are named
+
+
 def steps(scene: Scene) -> Iterator[Step]:
     """Yield the steps of the walk to a local port."""
     yield _bound(scene)
@@ -78,10 +81,12 @@ def _namespace(scene: Scene) -> Step:
         gap = scene.gaps[0]
         return Step("namespace", UNKNOWN, f"not seen: {gap.what}: {gap.why}", _as_other_user(scene.port))
     first = scene.elsewhere[0]
-    told = dict.fromkeys(
-        f"{socket.netns} has it: {socket.protocol} on {place_text(socket)}, {holder_text(socket)}"
-        for socket in scene.elsewhere
-    )
+    spaces = {socket.netns: socket for socket in reversed(scene.elsewhere)}
+    told = [
+        f"{name} has it: {socket.protocol} on {place_text(socket)}, {holder_text(socket)}"
+        for name, socket in [*spaces.items()][:_NAMED]
+    ]
+    told += [f"{len(spaces) - _NAMED} more have it"] if len(spaces) > _NAMED else []
     path = dict(scene.paths).get(first.netns, "")
     mend = as_root(f"nsenter --net={path} portside why {scene.port} --to connect") if path else ""
     evidence = f"another network namespace: {'; '.join(told)}; connections from here do not lead there"

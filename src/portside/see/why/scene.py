@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from portside.ports.number import HostRanges
+    from portside.see.reading import Wish
     from portside.see.records import Gap, Process, Socket
 
 _DROPS = 8 * 4  # where SK_MEMINFO_DROPS stands in an array of u32, include/uapi/linux/sock_diag.h
@@ -36,7 +37,8 @@ _STOPPED = ("T", "t")  # proc_pid_stat(5): stopped by a signal, by a tracer
 class Scene(Record):
     """What is known of one port.  `protocols` are tcp, udp or both.
 
-    `here` are the sockets that have it in this network namespace, `elsewhere` in others.  `stopped` are the pids of
+    `here` are the sockets that have it in this network namespace, `elsewhere` those that have it open in others, with
+    the `paths` of these.  `stopped` are the pids of
     holders that do not run.  `dropped` is cookie -> connections that a listener refused for want of room, `dropping`
     has the cookies of those whose count grew while it was looked at.  `overflows` and `drops` are the namespace's
     counters (TcpExt ListenOverflows, ListenDrops).  `gaps` is what could not be seen.
@@ -67,25 +69,35 @@ class Scene(Record):
 
 
 def look(port: int, protocols: tuple[str, ...], host: Host = LIVE) -> Scene:
-    """Read what is known of a port."""
-    wish = query.build("", query.Selection(every=True, kinds=protocols, every_netns=True), host).wish
+    """Read what is known of a port; other network namespaces are read where nothing here has it open."""
+    wish = query.build("", query.Selection(every=True, kinds=protocols), host).wish
     wish = wish.replace(only_ports=(port,), extensions=inet_diag.extension(inet_diag.INET_DIAG_SKMEMINFO))
     snapshot = take(wish, host)
-    own = str(netns.own(host))
-    having = [socket for socket in snapshot.sockets if socket.local.port == port]
-    here = tuple(socket for socket in having if socket.netns == own)
+    here = tuple(socket for socket in snapshot.sockets if socket.local.port == port)
     dropped = _dropped(here)
-    dropping: tuple[int, ...] = ()
-    if dropped:
-        time.sleep(_LOOK)
-        again = dict(_dropped(socket for socket in take(wish.replace(every_netns=False, owners=False), host)))
-        dropping = tuple(cookie for cookie, count in dropped if again.get(cookie, 0) > count)
     overflows, drops = _listen_counters(host)
-    return Scene(
-        port, protocols, here, tuple(socket for socket in having if socket.netns != own and is_open(socket)),
-        _paths(host), _stopped(here, host), dropped, dropping, overflows, drops,
-        read_host_ranges(host.root), tuple(snapshot.gaps),
+    scene = Scene(
+        port, protocols, here, stopped=_stopped(here, host), dropped=dropped,
+        dropping=_dropping(dropped, wish, host) if dropped else (), overflows=overflows, drops=drops,
+        ranges=read_host_ranges(host.root), gaps=tuple(snapshot.gaps),
     )  # fmt: skip
+    return scene if scene.open else _with_others(scene, wish, host)
+
+
+def _with_others(scene: Scene, wish: Wish, host: Host) -> Scene:
+    """Add what other network namespaces have open under the same number."""
+    snapshot = take(wish.replace(every_netns=True), host)
+    own = str(netns.own(host))
+    others = (socket for socket in snapshot.sockets if socket.netns != own and is_open(socket))
+    elsewhere = tuple(socket for socket in others if socket.local.port == scene.port)
+    return scene.replace(elsewhere=elsewhere, paths=_paths(host), gaps=tuple(snapshot.gaps))
+
+
+def _dropping(dropped: tuple[tuple[int, int], ...], wish: Wish, host: Host) -> tuple[int, ...]:
+    """Look once more, a moment later, at the counters that are not zero; return the cookies of those that grew."""
+    time.sleep(_LOOK)
+    again = dict(_dropped(take(wish.replace(owners=False), host)))
+    return tuple(cookie for cookie, count in dropped if again.get(cookie, 0) > count)
 
 
 def _paths(host: Host) -> tuple[tuple[str, str], ...]:
