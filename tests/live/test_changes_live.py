@@ -351,7 +351,7 @@ def test_killed_at_every_step_the_host_is_in_the_old_state(space, book, tmp_path
     whole = run_killed(space, 0, "before", tmp_path)
     assert whole.returncode == 0, whole.stderr
     steps = int(whole.stdout)
-    assert steps >= 7
+    assert steps >= 6
     space.call(apply.undo)
     assert ruleset(space) == before
     for at in range(1, steps + 1):

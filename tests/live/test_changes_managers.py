@@ -284,3 +284,23 @@ def test_without_root(nftables):
         assert inside.returncode in (1, 2)
         assert "Traceback" not in inside.stderr
         assert "sudo" in inside.stderr or words == ("changes",), inside.stderr
+
+
+def test_another_tool_reloads_meanwhile(nftables):
+    """Whatever the order, the rules end as the other tool made them, and nothing of ours is lost track of."""
+    reload = "table inet filter\ndelete table inet filter\n" + STRICT
+    nftables.must("sh", "-c", "cat >/run/reload.nft", input=reload)
+    loop = nftables._child(
+        ["nsenter", "--mount", "--pid", "--target", str(nftables.keeper), "sh", "-c",
+         "echo up; for n in $(seq 60); do nft -f /run/reload.nft; done"]
+    )  # fmt: skip
+    codes = {nftables.portside("open", "7080").returncode for _ in range(4)}
+    loop.wait(60)
+    nftables.must("nft", "-f", "/run/reload.nft")
+    assert codes <= {0, 1, 2}
+    listed = nftables.portside("changes", "--all", "--json").stdout
+    states = [item["state"] for item in json.loads(listed)["items"]]
+    assert set(states) <= {"kept", "undone", "failed"}
+    for _ in range(states.count("kept")):
+        assert nftables.portside("undo").returncode == 0
+    assert nftables.rules().strip() == STRICT.strip()

@@ -21,12 +21,17 @@ if TYPE_CHECKING:
     from portside.guard.ipset import IpSet
 
 _FAMILIES = {2: "ip", 10: "ip6"}
+# include/uapi/linux/netfilter.h
+_NFPROTO = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}
 
 
-def read_rules(host: Host = LIVE) -> Ruleset:
-    """Return the rules in force; what may not or cannot be read is said in `unread`, never left out."""
+def read_rules(host: Host = LIVE, *, without: str = "") -> Ruleset:
+    """Return the rules in force; what may not or cannot be read is said in `unread`, never left out.
+
+    A table that is left `without` (`inet portside`) is known otherwise; its sets may be very long.
+    """
     try:
-        nft_there = bool(firewall.nft_tables(host))
+        found = [f"{_NFPROTO.get(number, number)} {name}" for number, name in firewall.nft_tables(host)]
         legacy = [family for family in ("ip", "ip6") if firewall.legacy_tables(host, family)]
     except NotPermitted:
         return Ruleset(unread=("reading firewall rules takes root: sudo portside reach",))
@@ -34,7 +39,10 @@ def read_rules(host: Host = LIVE) -> Ruleset:
         return Ruleset(unread=(str(error),))
     tables: tuple[Table, ...] = ()
     try:
-        if nft_there:
+        if without in found:
+            for name in found:
+                tables += _from_nft(firewall.nft_json(name)) if name != without else ()
+        elif found:
             tables += _from_nft(firewall.nft_json())
         for family in legacy:
             text = firewall.iptables_save(family, legacy=True)

@@ -100,9 +100,10 @@ def output(*names: str, arguments: Sequence[str] = (), input: str = "") -> str:
     return done.stdout
 
 
-def nft_json() -> str:
-    """Return `nft -j list ruleset`."""
-    return output("nft", arguments=("-j", "list", "ruleset"))
+def nft_json(table: str = "") -> str:
+    """Return `nft -j list ruleset`, or the listing of one table (`inet filter`)."""
+    what = ("table", *table.split()) if table else ("ruleset",)
+    return output("nft", arguments=("-j", "list", *what))
 
 
 def iptables_save(family: str, legacy: bool = False) -> str:

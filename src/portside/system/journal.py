@@ -38,6 +38,7 @@ class Journal:
         self._lock = -1
         self._locked = locked
         self._patience = patience
+        self._known: dict[int, dict[str, Any]] | None = None  # while locked nobody else writes
 
     def __enter__(self) -> Self:
         if self._locked:
@@ -52,6 +53,8 @@ class Journal:
 
     def records(self) -> dict[int, dict[str, Any]]:
         """Return every change that was written down, by its number; an unreadable one is an error, never left out."""
+        if self._known is not None:
+            return dict(self._known)
         try:
             names = os.listdir(self.directory)
         except FileNotFoundError:
@@ -61,11 +64,16 @@ class Journal:
                 "read", f"'{self.directory}'", "permission denied", "run it with sudo"
             ) from error
         numbers = sorted(int(name[:-5]) for name in names if name.endswith(".json") and name[:-5].isdecimal())
-        return {number: self._read(number) for number in numbers}
+        found = {number: self._read(number) for number in numbers}
+        if self._locked:
+            self._known = found
+        return dict(found)
 
     def write(self, number: int, record: dict[str, Any]) -> None:
         """Write a change down; it is on the disk when this returns."""
         commands.replace_file(self._path(number), json.dumps(record, indent=1) + "\n", 0o600)
+        if self._known is not None:
+            self._known[number] = record
 
     def _read(self, number: int) -> dict[str, Any]:
         path = self._path(number)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 
 from portside.errors import BadRequest, PortsideError
-from portside.guard.changes import persist, plan, transition
+from portside.guard.changes import own_table, persist, plan, transition
 from portside.guard.changes.change import (
     APPLYING,
     FAILED,
@@ -24,7 +24,6 @@ from portside.guard.changes.change import (
     from_plain,
     to_plain,
 )  # fmt: skip
-from portside.guard.changes.own_table import TABLE
 from portside.system import commands, journal
 from portside.system.holder import Holder
 
@@ -195,12 +194,8 @@ def _own(book: Journal, change: Change, there: bool) -> None:
     with_it = active(ordered, now, *here)
     without = active([each for each in ordered if each.number != change.number], now, *here)
     before, after = (without, with_it) if there else (with_it, without)
-    if script := transition.script(before, after, now=int(now), exists=_has_table()):
+    if script := transition.script(before, after, now=int(now), exists=own_table.is_there()):
         commands.run(NFT_LOAD, script)
-
-
-def _has_table() -> bool:
-    return f"table {TABLE}\n" in commands.run(("nft", "list", "tables", "inet"))
 
 
 def _lasting(book: Journal) -> list[tuple[int, Wish]]:

@@ -50,7 +50,7 @@ class Difference(Record):
 
 
 class Decision(Record):
-    """How a wish is made true: the plan, whether our own table has part of it and its script, who gains and loses.
+    """How a wish is made true: the plan, whether our own table has part of it, who gains and loses.
 
     `nothing` says why there is nothing to do, `refusal` why it is not done unless somebody insists.
     """
@@ -59,11 +59,15 @@ class Decision(Record):
     plan: Plan
     own: bool = False
     number: int = 0
-    script: str = ""
     scene: Scene | None = None
     changed: tuple[Difference, ...] = ()
     refusal: str = ""
     nothing: str = ""
+
+    @property
+    def script(self) -> str:
+        """Return what our own table is given."""
+        return scene_of.script_with(self.wish, self.scene) if self.own and self.scene is not None else ""
 
 
 def decide(wish: Wish, *, lasting: bool = False, scene: Scene | None = None) -> Decision:
@@ -76,7 +80,7 @@ def decide(wish: Wish, *, lasting: bool = False, scene: Scene | None = None) -> 
         raise BadRequest(
             "keep", f"'{wish}'", "what ends by itself is not kept over a reboot", "leave one of them out"
         )
-    scene = scene or scene_of.read_scene()
+    scene = scene or scene_of.read_scene(wish)
     if scene.environment.device(wish.interface) is None and wish.interface:
         names = ", ".join(device.name for device in scene.environment.devices)
         raise BadRequest(
@@ -112,15 +116,15 @@ def check(decision: Decision, *, insist: bool = False) -> None:
     wish = decision.wish
     if wish.verb in (BLOCK, UNBLOCK, REDIRECT):
         return
-    scene = scene_of.read_network()
-    looked_at = samples.of_wish(wish, scene.environment)
-    verdicts = judge(scene.rules, scene.environment, looked_at)
+    assert decision.scene is not None
+    rules, environment = scene_of.rules_afterwards(), decision.scene.environment
+    verdicts = judge(rules, environment, samples.of_wish(wish, environment))
     wrong = NO if wish.verb == OPEN else YES
     failed = next((one for one in verdicts if one.verdict == wrong), None)
     if failed is not None:
         word = "closed" if wish.verb == OPEN else "open"
         raise PortsideError(f"{wish}", "", f"it is still {word}: {failed.because}", "it was taken back")
-    refusal = "" if insist else _lock_out(decision.scene, scene.rules)
+    refusal = "" if insist else _lock_out(decision.scene, rules)
     if refusal:
         raise PortsideError(f"{wish}", "", refusal, "it was taken back")
 
@@ -134,13 +138,13 @@ def _own(wish: Wish, scene: Scene) -> tuple[Decision, Ruleset]:
     if wish.verb == REDIRECT:
         _refuse_second_turn(wish, scene)
     plan = _translation(wish, scene) if wish.verb == REDIRECT else Plan("portside", (), ())
-    script, table = scene_of.own_table_with(wish, scene)
-    return Decision(wish, plan, True, scene.number, script), simulate.with_table(scene.rules, table)
+    table = scene_of.table_with(wish, scene)
+    return Decision(wish, plan, True, scene.number), simulate.with_table(scene.rules, table)
 
 
 def _refuse_second_turn(wish: Wish, scene: Scene) -> None:
     """Refuse to redirect what is redirected: the first rule would win, and the second do nothing."""
-    for number, other in scene_of.in_force(scene):
+    for number, other in scene_of.in_force(scene.known):
         both = other.verb == REDIRECT and {other.interface, wish.interface} & {"", other.interface}
         if both and any(
             mine == theirs and ports.first <= others.last and others.first <= ports.last
@@ -213,14 +217,12 @@ def _opening(
             plan = plan.then(_through(wish, scene, denial, manager, lasting))
             rules = simulate.with_opening(rules, wish, denial, both=manager == "ufw")
         if own:
-            rules = simulate.with_table(rules, scene_of.own_table_with(wish, scene)[1])
+            rules = simulate.with_table(rules, scene_of.table_with(wish, scene))
         verdicts = judge(rules, scene.environment, looked_at)
-    script = ""
     if own:
-        script, table = scene_of.own_table_with(wish, scene)
-        rules = simulate.with_table(rules, table)
+        rules = simulate.with_table(rules, scene_of.table_with(wish, scene))
     named = plan.replace(manager=", ".join(filter(None, (plan.manager, "portside" if own else ""))))
-    return Decision(wish, named, own, scene.number, script), rules
+    return Decision(wish, named, own, scene.number), rules
 
 
 def _open_already(wish: Wish, before: list[Judgement]) -> str:

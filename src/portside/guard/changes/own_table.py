@@ -16,6 +16,8 @@ from __future__ import annotations
 
 from portside.errors import BadRequest
 from portside.guard.changes.wish import CLOSE, OPEN, REDIRECT, collapse, parse_network
+from portside.system import firewall
+from portside.system.host import LIVE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     Numbered = tuple[int, Wish]
 
 TABLE = "inet portside"
+NFPROTO_INET = 1  # include/uapi/linux/netfilter.h
 MARK = (
     "portside:"  # begins the comment of every rule of ours, wherever it stands; the change's number follows
 )
@@ -81,6 +84,11 @@ def rules_script(changes: Sequence[Numbered], *, turns: bool = False) -> str:
     return "".join(lines)
 
 
+def is_there() -> bool:
+    """Return whether the kernel has the table; asked without nft(8), which reads every set first."""
+    return (NFPROTO_INET, TABLE.partition(" ")[2]) in firewall.nft_tables(LIVE)
+
+
 def removal_script() -> str:
     """Return the script that takes the table away, which must be there."""
     return f"delete table {TABLE}\n"
@@ -103,6 +111,11 @@ def hosts_script(addresses: Iterable[str], seconds: int, there: AbstractSet[str]
 def hosts_removal(addresses: Iterable[str]) -> str:
     """Return the script that unblocks single addresses, whether they are blocked or not."""
     return "".join(_remove(name, texts) for name, texts in _by_set(addresses).items())
+
+
+def hosts_flush() -> str:
+    """Return the script that unblocks every single address."""
+    return "".join(f"flush set {TABLE} {SETS[version, True]}\n" for version in (4, 6))
 
 
 def networks_script(blocks: Iterable[Wish], now: int) -> str:

@@ -1,9 +1,17 @@
-"""The host that a change is decided for: its rules, interfaces, listeners, and what we changed before."""
+"""The host that a change is decided for: its rules, interfaces, listeners, and what we changed before.
+
+Our own table is not listed: it may hold 100,000 addresses, which takes nft a second.  Before a change it is what the
+journal says, loaded and listed in an empty network namespace with the few addresses that are looked at; after one it
+is listed without its sets.
+"""
 
 from __future__ import annotations
 
+import time
+
 from portside.errors import NotPermitted
-from portside.guard.changes import apply, own_table, samples, transition
+from portside.guard import nft, reading
+from portside.guard.changes import apply, own_table, samples, simulate, transition
 from portside.guard.changes.change import KEPT, Change, active
 from portside.guard.changes.wish import BLOCK
 from portside.record import Record
@@ -11,85 +19,106 @@ from portside.system import admin_session, commands, journal, netns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from portside.guard.changes.wish import Wish
     from portside.guard.environment import Environment
     from portside.guard.model import Ruleset, Table
 
+MANY = 1000  # addresses of one block that are loaded to be looked at
 
-class Network(Record):
-    """The rules in force, and what decides beside them."""
+
+class Scene(Record):
+    """The host as it is: rules, environment, listening ports, our own changes, the number the next one gets.
+
+    `there`: our own table is.
+    """
 
     rules: Ruleset
     environment: Environment
-
-
-class Scene(Network):
-    """The host as it is: also listening ports, our own changes, the number the next one gets."""
-
     listening: tuple[tuple[str, int], ...]
     known: tuple[Change, ...]
     number: int
+    there: bool
 
 
-def read_network() -> Network:
-    """Return rules and environment; raises NotPermitted where the rules may not be read."""
-    from portside.guard import reading
-
-    rules = reading.read_rules()
-    if rules.unread:
-        raise NotPermitted("read", "the firewall's rules", rules.unread[0])
-    return Network(rules, reading.read_environment())
-
-
-def read_scene() -> Scene:
+def read_scene(wish: Wish) -> Scene:
     """Return the host as it is; raises NotPermitted where the rules or the journal may not be read."""
-    from portside.see.api import list_ports
-
     with journal.Journal() as book:
         apply.recover(book)
-        known = apply.changes_of(book)
-    network = read_network()
-    listening = {
-        (row.protocol, row.port)
-        for row in list_ports()
-        if row.protocol in ("tcp", "udp") and any(one.scope != "loopback" for one in row.addresses)
-    }
-    ordered = tuple(known[number] for number in sorted(known))
-    return Scene(
-        network.rules, network.environment, tuple(sorted(listening)), ordered, max(known, default=0) + 1
+        by_number = apply.changes_of(book)
+    known = tuple(by_number[number] for number in sorted(by_number))
+    rules, there = others_rules(), own_table.is_there()
+    if there:
+        rules = simulate.with_table(rules, _as_nft_lists(in_force(known), wish))
+    number = max(by_number, default=0) + 1
+    return Scene(rules, reading.read_environment(), _listening(), known, number, there)
+
+
+def others_rules() -> Ruleset:
+    """Return the rules in force but our own table's; raises NotPermitted where they may not be read."""
+    rules = reading.read_rules(without=own_table.TABLE)
+    if rules.unread:
+        raise NotPermitted("read", "the firewall's rules", rules.unread[0])
+    return rules
+
+
+def rules_afterwards() -> Ruleset:
+    """Return the rules in force after a change, our own table without what its sets hold."""
+    rules = others_rules()
+    if not own_table.is_there():
+        return rules
+    listed = nft.from_json(commands.run(("nft", "-t", "-j", "list", "ruleset")))
+    return simulate.with_table(
+        rules, next((table for table in listed.tables if str(table) == own_table.TABLE), None)
     )
 
 
-def own_table_with(wish: Wish, scene: Scene) -> tuple[str, Table | None]:
-    """Return the script that adds a wish to our table, and the table as nft then lists it."""
-    import json
-    import time
+def _listening() -> tuple[tuple[str, int], ...]:
+    from portside.see.api import list_ports
 
-    from portside.guard import nft
+    return tuple(
+        sorted(
+            {
+                (row.protocol, row.port)
+                for row in list_ports()
+                if row.protocol in ("tcp", "udp") and any(one.scope != "loopback" for one in row.addresses)
+            }
+        )
+    )
 
-    now = int(time.time())
+
+def in_force(known: Iterable[Change]) -> list[tuple[int, Wish]]:
+    """Return the changes that our own table holds now."""
+    return active(known, time.time(), journal.boot_id(), journal.network())
+
+
+def blocks(scene: Scene) -> list[Wish]:
+    """Return what blocks addresses now."""
+    return [wish for _, wish in in_force(scene.known) if wish.verb == BLOCK]
+
+
+def table_with(wish: Wish, scene: Scene) -> Table | None:
+    """Return our table as it is with a wish, None where there is none."""
+    return _as_nft_lists(in_force([*scene.known, _next(wish, scene)]), wish)
+
+
+def script_with(wish: Wish, scene: Scene) -> str:
+    """Return the script that adds a wish to our table."""
+    before, after = in_force(scene.known), in_force([*scene.known, _next(wish, scene)])
+    return transition.script(before, after, now=int(time.time()), exists=scene.there)
+
+
+def _next(wish: Wish, scene: Scene) -> Change:
     here = (journal.boot_id(), journal.network())
-    before = active(scene.known, now, *here)
-    change = Change(scene.number, wish, "portside", True, (), KEPT, now, *here)
-    after = active([*scene.known, change], now, *here)
-    exists = any((table.family, table.name) == ("inet", "portside") for table in scene.rules.tables)
-    script = transition.script(before, after, now=now, exists=exists)
-    few = [(number, _shortened(each, wish)) for number, each in after]
-    whole = transition.script([], few, now=now, exists=False)
-    listed = netns.run_in_new(lambda: _loaded(whole)) if whole else json.dumps({"nftables": []})
-    return script, next(iter(nft.from_json(listed).tables), None)
+    return Change(scene.number, wish, "portside", True, (), KEPT, time.time(), *here)
 
 
-def _shortened(each: Wish, wish: Wish) -> Wish:
-    """Return a block of very many addresses with those that the samples of the wish are from, and not much more."""
-    if len(each.addresses) <= 1000:
-        return each
-    wanted = set(wish.addresses[: samples.MOST_ADDRESSES])
-    session = admin_session.find()
-    if session is not None:
-        wanted.add(session.client)
-    kept = [address for address in each.addresses if address in wanted or "/" in address]
-    return each.replace(addresses=tuple(kept or each.addresses[:1]))
+def _as_nft_lists(changes: list[tuple[int, Wish]], looked_at: Wish) -> Table | None:
+    few = [(number, _shortened(each, looked_at)) for number, each in changes]
+    script = transition.script([], few, now=int(time.time()), exists=False)
+    listed = netns.run_in_new(lambda: _loaded(script)) if script else ""
+    return next(iter(nft.from_json(listed).tables), None) if listed else None
 
 
 def _loaded(script: str) -> str:
@@ -97,13 +126,13 @@ def _loaded(script: str) -> str:
     return commands.run(("nft", "-j", "list", "table", *own_table.TABLE.split()))
 
 
-def in_force(scene: Scene) -> list[tuple[int, Wish]]:
-    """Return the changes that our own table holds now."""
-    import time
-
-    return active(scene.known, time.time(), journal.boot_id(), journal.network())
-
-
-def blocks(scene: Scene) -> list[Wish]:
-    """Return what blocks addresses now."""
-    return [wish for _, wish in in_force(scene) if wish.verb == BLOCK]
+def _shortened(each: Wish, looked_at: Wish) -> Wish:
+    """Return a block of very many addresses with those alone that samples are from."""
+    if len(each.addresses) <= MANY:
+        return each
+    wanted = set(looked_at.addresses[: samples.MOST_ADDRESSES])
+    session = admin_session.find()
+    if session is not None:
+        wanted.add(session.client)
+    kept = [address for address in each.addresses if address in wanted or "/" in address]
+    return each.replace(addresses=tuple(kept or each.addresses[:1]))

@@ -32,7 +32,11 @@ def script(
         return text + (own_table.blocked_script(blocks, now) if blocks else "")
     old, new = blocked([wish for _, wish in before if wish.verb == BLOCK]), blocked(blocks)
     gone, come = old.keys() - new.keys(), {address for address, end in new.items() if old.get(address) != end}
-    text += own_table.hosts_removal(gone)
+    if len(gone) > len(new):  # quicker to put the few in anew than to take the many out
+        text += own_table.hosts_flush()
+        come = set(new)
+    else:
+        text += own_table.hosts_removal(gone)
     for end in sorted({new[address] for address in come}):
         hosts = [address for address in come if new[address] == end]
         text += own_table.hosts_script(hosts, max(end - now, 1) if end else 0, old.keys())
