@@ -93,11 +93,12 @@ class Running:
         """Open, work until `stop`, close."""
         self.open()
         try:
-            self._work()
+            self.work()
         finally:
             self.close()
 
-    def _work(self) -> None:
+    def work(self) -> None:
+        """Make the loop's turns until `stop`; between `open` and `close`."""
         if not self._stopped:
             self.driver.run()
 
@@ -105,7 +106,7 @@ class Running:
         from threading import Thread
 
         self.open()
-        self._thread = Thread(target=self._work, name=type(self).__name__, daemon=True)
+        self._thread = Thread(target=self.work, name=type(self).__name__, daemon=True)
         self._thread.start()
         return self
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
-from socket import SHUT_WR
+import struct
+from socket import SHUT_WR, SO_LINGER, SOL_SOCKET
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ PIPE = "pipe"
 FILE = "file"
 APPEND = "append"  # a file opened with O_APPEND: splice refuses it
 TTY = "tty"
+_AT_ONCE = struct.pack("ii", 1, 0)  # struct linger
 OTHER = "other"  # /dev/null and its kin
 
 
@@ -76,6 +78,9 @@ class End:
         """Tell the reader that nothing more comes."""
         self._close_sink()
 
+    def abort(self) -> None:
+        """Have `close` tell the peer that this is no regular end, where there are words for it."""
+
     def close(self) -> None:
         """Give both descriptors back."""
         self._close_sink()
@@ -113,6 +118,13 @@ class SocketEnd(End):
         try:
             self.connection.shutdown(SHUT_WR)
         except OSError:  # not connected any more: there is nobody to tell
+            pass
+
+    def abort(self) -> None:
+        """Have `close` send RST (SO_LINGER of 0 seconds, socket(7))."""
+        try:
+            self.connection.setsockopt(SOL_SOCKET, SO_LINGER, _AT_ONCE)
+        except OSError:  # it is closed
             pass
 
     def close(self) -> None:

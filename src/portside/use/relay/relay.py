@@ -10,7 +10,7 @@ from __future__ import annotations
 from select import EPOLLIN, EPOLLOUT
 
 from portside.use.relay.flows import SINK, SOURCE, Broke, Flow, choose
-from portside.use.relay.rules import FIRST, FORWARD, SECOND, Rules, Session
+from portside.use.relay.rules import BROKEN, FIRST, FORWARD, SECOND, Rules, Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -164,7 +164,10 @@ class Relay:
         self._cancel_alarm()
         for flow in self.flows:
             flow.close()
+        broken = self.session.rules.abort and self.session.over == BROKEN
         for end in self.ends:
+            if broken:
+                end.abort()
             end.close()
         if self._on_over is not None:
             self._on_over(self)

@@ -33,13 +33,15 @@ class AtEof(Record):
 class Rules(Record):
     """How one session behaves: what each direction's end leads to, which directions there are, idle time, pace.
 
-    `pace` is the least time in seconds between two moves of a direction (`nc -i`).
+    `pace` is the least time in seconds between two moves of a direction (`nc -i`).  `abort`: where one end has
+    broken, the other is told so (RST), and does not take what it has for the whole.
     """
 
     at_eof: tuple[AtEof, AtEof] = (AtEof(), AtEof())
     carries: tuple[bool, bool] = (True, True)
     idle: float | None = None
     pace: float = 0.0
+    abort: bool = False
 
 
 FORWARD = Rules()
