@@ -264,8 +264,9 @@ def test_who_may_connect(keep):
             forward_place(forward), timeout=10, source_address=(source, 0)
         ) as client:
             assert read_or_reset(client) == answer
-    assert [event.reason for event in events if event.kind == "refused"] == ["not allowed"] * 2
-    assert forward.statistics()[0].refused == 2
+    wait_for(lambda: forward.statistics()[0].refused == 2)
+    wait_for(lambda: len([event for event in events if event.kind == "refused"]) == 2)
+    assert {event.reason for event in events if event.kind == "refused"} == {"not allowed"}
 
 
 def forward_place(forward, number=0):

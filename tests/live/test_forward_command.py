@@ -26,13 +26,9 @@ def command():
     started = []
 
     def start(*words, prefix=(), **options):
-        process = subprocess.Popen(
-            [*prefix, *PORTSIDE, "forward", *words],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            **options,
-        )
+        argv = [*prefix, *PORTSIDE, "forward", *words]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        process = subprocess.Popen(argv, **pipes, **options)
         started.append(process)
         return process
 
@@ -172,6 +168,7 @@ def answered(port):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["--dry-run", "8080", "80,81/udp"], "datagram"),
         ([], "there is nothing to forward"),
         (["8080"], "it has no target"),
         (["8080", "::1:80"], "needs brackets"),

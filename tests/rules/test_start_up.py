@@ -69,7 +69,7 @@ ALLOWED = {
     "name": ARGPARSE | SMALL,
     "serve": ARGPARSE | SMALL | NETLINK | {"gc", "heapq", "_heapq"},
     "echo": ARGPARSE | SMALL | NETLINK,
-    "forward": ARGPARSE | SMALL | NETLINK | {"gc", "heapq", "_heapq", "signal", "resource", "tomllib"},
+    "forward": ARGPARSE | SMALL | NETLINK | {"gc", "heapq", "_heapq", "signal", "resource"},
     "doctor": ARGPARSE | SMALL | NETLINK | BPF | FACTS | THREADS,
     "faces": ARGPARSE | SMALL,
 }
@@ -143,15 +143,9 @@ def loaded(*arguments: str) -> set[str]:
 
 def words(name: str, port: str) -> list[str]:
     """Return what a command is run with: little, but enough to answer."""
-<<<<<<< HEAD
     given = {"who": [port], "why": [port], "free": ["1", "--dry-run"], "name": ["https"]}
-    given |= {"echo": ["127.0.0.1", port, "nothing", "--count", "0"]}
-    return ["--help"] if name in CHANGING else given.get(name, [])
-=======
-    given = {"who": [port], "free": ["1", "--dry-run"], "name": ["https"]}
     given |= {"echo": ["127.0.0.1", port, "nothing", "--count", "0"], "forward": ["0", port, "--dry-run"]}
-    return given.get(name, [])
->>>>>>> 298e694 (use, cli: forward TCP, UDP and Unix sockets, by pairs, TOML or rinetd's files)
+    return ["--help"] if name in CHANGING else given.get(name, [])
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -14,8 +14,6 @@ Allowances and denials above the tables hold beside those of a table; any other 
 
 from __future__ import annotations
 
-import tomllib
-
 from portside.errors import BadRequest
 from portside.use.forward.access import Access, parse_network
 from portside.use.forward.places import UDP, parse_place
@@ -35,6 +33,8 @@ KEYS = (*_LISTS, *_SECONDS, *_COUNTS, *_CHOICES, *_TEXTS)
 
 def parse_toml(text: str, name: str) -> Configuration:
     """Return the configuration that a file's text holds; `name` is the file's, for errors.  Raises BadRequest."""
+    import tomllib  # not for rules that were typed
+
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
