@@ -24,14 +24,13 @@ nft:nftables
 iptables:iptables
 ipset:ipset
 nmap:nmap
-<<<<<<< HEAD
 sysctl:procps
 nsenter:util-linux
-=======
 ufw:ufw
 firewalld:firewalld
 dbus-daemon:dbus
->>>>>>> d269424 (docs: changing the firewall; tests: pin what its commands load)
+systemd-analyze:systemd
+systemd-socket-activate:systemd
 '
 # The same for programs that the benchmarks alone call.
 BENCH_COMMANDS='

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from portside.see.snapshot import Snapshot
     from portside.see.who import Peer, Report
     from portside.system.host import Host
+    from portside.use.activation import Passed, listen_fds, notify
 
 _HOMES = {
     "portside.errors": (
@@ -45,13 +46,15 @@ _HOMES = {
     "portside.see.snapshot": ("Snapshot",),
     "portside.see.who": ("Peer", "Report"),
     "portside.system.host": ("Host",),
+    "portside.use.activation": ("Passed", "listen_fds", "notify"),
 }  # fmt: skip
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [  # noqa: RUF022 (in the order of use)
     "list_ports", "sockets", "who", "pick", "pick_ports", "Snapshot", "OpenPort", "Holder", "Socket",
     "Endpoint", "Queues", "Backlog", "Timer", "Owner", "Process", "Container", "Reach", "Report", "Peer", "Gap",
-    "Host", "PortsideError", "BadRequest", "BadReply", "NotPermitted", "NotSupported", "TimedOut", "Vanished",
+    "Host", "listen_fds", "Passed", "notify",
+    "PortsideError", "BadRequest", "BadReply", "NotPermitted", "NotSupported", "TimedOut", "Vanished",
 ]  # fmt: skip
 
 

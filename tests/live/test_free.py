@@ -394,28 +394,24 @@ def test_closing_sockets_takes_a_right(space, stage):
     assert not result.free
 
 
-SYSTEMCTL = """#!/bin/sh
-echo "$@" >> {log}
-test "$1" = stop || exit 1
-kill {pid}
-"""
-
-
-def test_a_unit_is_stopped_by_its_manager(space, stage, tmp_path):
+def test_a_unit_is_stopped_by_its_manager(space, stage):
     """systemctl is a stand-in here: no systemd runs where these tests do."""
     holder = stage(ONE)
-    log, program = tmp_path / "log", tmp_path / "systemctl"
-    program.write_text(SYSTEMCTL.format(log=log, pid=holder.pid))
-    program.chmod(0o755)
 
     def stopped():
+        lines = []
+
+        def systemctl(line):
+            lines.append(line)
+            os.kill(holder.pid, 15)
+
         plan = freeing.make_plan(PORT, "", QUICK)
         step = free.Stop(("web.socket", "web.service"))
-        return freeing.carry_out(plan.replace(steps=(step,)), QUICK, systemctl_program=str(program))
+        return freeing.carry_out(plan.replace(steps=(step,)), QUICK, run=systemctl), lines
 
-    result = space.call(stopped)
+    result, lines = space.call(stopped)
     assert (hows(result), result.free) == (["stopped"], True)
-    assert log.read_text() == "stop web.socket web.service\n"
+    assert lines == [("systemctl", "stop", "web.socket", "web.service")]
 
 
 def portside(space, *words, uid=None):

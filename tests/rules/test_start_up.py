@@ -63,6 +63,8 @@ ALLOWED = {
     "free": ARGPARSE | SMALL | NETLINK | BPF | FACTS | {"signal"},
     "tune": ARGPARSE | SMALL | NETLINK | BPF | FACTS,
     "why": ARGPARSE | SMALL | NETLINK | BPF | FACTS | THREADS,
+    "install": ARGPARSE | SMALL | FACTS,
+    "uninstall": ARGPARSE | SMALL,
     "pick": ARGPARSE | SMALL | NETLINK,
     **dict.fromkeys(CHANGING, ARGPARSE | SMALL | {"textwrap"}),
     "changes": ARGPARSE | SMALL | BPF | NETLINK | JOURNAL,
@@ -79,6 +81,8 @@ MOST_OF_OURS = {
     "who": 67,
     "free": 72,
     "tune": 78,
+    "install": 30,
+    "uninstall": 20,
     "pick": 24,
     **dict.fromkeys(CHANGING, 10),
     "changes": 44,
@@ -145,6 +149,7 @@ def words(name: str, port: str) -> list[str]:
     """Return what a command is run with: little, but enough to answer."""
     given = {"who": [port], "why": [port], "free": ["1", "--dry-run"], "name": ["https"]}
     given |= {"echo": ["127.0.0.1", port, "nothing", "--count", "0"], "forward": ["0", port, "--dry-run"]}
+    given |= {"install": ["9", "--print", "--for", "systemd", "--", "/bin/cat"], "uninstall": ["9"]}
     return ["--help"] if name in CHANGING else given.get(name, [])
 
 

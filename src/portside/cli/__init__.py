@@ -33,6 +33,8 @@ COMMANDS = {
     "confirm": "keep the changes that were made with --confirm",
     "undo": "take a change back: exactly ours, nothing else",
     "changes": "the changes we made to the firewall, and what became of them",
+    "install": "a program on a port that survives a reboot",
+    "uninstall": "take away what 'portside install' made, and only that",
     "name": "what the registries say about a service name or port number",
     "serve": "echo, discard, chargen, qotd, users, daytime, time: small servers over TCP and UDP",
     "echo": "the echo client: sends, prints what came back, and how long it took",

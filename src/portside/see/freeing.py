@@ -17,7 +17,7 @@ from portside.record import Record
 from portside.see import free, records
 from portside.see.api import take_port
 from portside.see.ports import is_open
-from portside.system import pidfd, systemctl
+from portside.system import pidfd, service_tools, systemctl
 from portside.system.host import LIVE, Host
 from portside.system.privilege import how_to_see_more
 
@@ -83,12 +83,14 @@ def _around(table: ProcessTable, holders: dict[int, Process], host: Host) -> Aro
     )
 
 
-def carry_out(plan: Plan, choice: Choice, *, systemctl_program: str = systemctl.PROGRAM) -> Result:
+def carry_out(
+    plan: Plan, choice: Choice, *, run: Callable[[tuple[str, ...]], str] = service_tools.run
+) -> Result:
     """Do what the plan says and tell what came of it; a step that fails is an outcome, not an error."""
     outcomes: list[Outcome] = []
     for step in plan.steps:
         if isinstance(step, free.Stop):
-            outcomes.append(_stop(step, systemctl_program))
+            outcomes.append(_stop(step, run))
     signals = [step for step in plan.steps if isinstance(step, free.Signal)]
     outcomes += _Ending(plan).run(signals, choice.grace)
     closes = [step for step in plan.steps if isinstance(step, free.Close)]
@@ -101,11 +103,11 @@ def carry_out(plan: Plan, choice: Choice, *, systemctl_program: str = systemctl.
     return result.replace(outcomes=tuple(outcomes))
 
 
-def _stop(step: Stop, program: str) -> Outcome:
+def _stop(step: Stop, run: Callable[[tuple[str, ...]], str]) -> Outcome:
     began = time.monotonic()
     line = systemctl.command(("stop", *step.units), step.user)
     try:
-        systemctl.run(line, program=program)
+        run(line)
     except PortsideError as error:
         return Outcome(step, False, error.reason, time.monotonic() - began)
     return Outcome(step, True, "stopped", time.monotonic() - began)

@@ -67,3 +67,11 @@ def replace(path: str, text: str | None, mode: int = 0o644) -> None:
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise NotPermitted("write", f"'{path}'", reason, "run it with sudo", errno=error.errno) from error
         raise NotSupported("write", f"'{path}'", reason, errno=error.errno) from error
+
+
+def mode_of(path: str) -> int:
+    """Return the permission bits of a file, those of a new one where there is none."""
+    try:
+        return stat.S_IMODE(os.stat(path).st_mode)
+    except OSError:
+        return 0o644

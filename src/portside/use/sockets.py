@@ -12,13 +12,13 @@ import socket
 
 from portside.errors import BadRequest, NotPermitted, NotSupported, PortsideError, TimedOut
 from portside.record import Record
+from portside.use.activation import listen_fds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 BACKLOG = 4096  # the kernel cuts it to net.core.somaxconn
-_FIRST_INHERITED = 3  # sd_listen_fds(3): SD_LISTEN_FDS_START
 
 
 class Address(Record):
@@ -129,19 +129,8 @@ def listen_everywhere(
 
 
 def inherited() -> list[socket.socket]:
-    """Return the sockets a service manager passed (LISTEN_FDS, sd_listen_fds(3)), none if they are not for us.
-
-    The variables are taken out of the environment, so that no child believes they are its own.
-    """
-    pid, count = os.environ.pop("LISTEN_PID", ""), os.environ.pop("LISTEN_FDS", "")
-    os.environ.pop("LISTEN_FDNAMES", None)
-    if pid != str(os.getpid()) or not count.isdecimal():
-        return []
-    found = []
-    for descriptor in range(_FIRST_INHERITED, _FIRST_INHERITED + int(count)):
-        os.set_inheritable(descriptor, False)
-        found.append(socket.socket(fileno=descriptor))
-    return found
+    """Return the sockets a service manager passed (see `activation.listen_fds`), none if they are not for us."""
+    return [one.socket() for one in listen_fds()]
 
 
 def failure(operation: str, address: Address, error: OSError, timeout: float | None = None) -> PortsideError:

@@ -1,0 +1,287 @@
+"""`portside install PORT -- COMMAND`: a program on a port that survives a reboot."""
+
+from __future__ import annotations
+
+import os
+
+from portside.cli.command import FOUND, NOTHING, Argument, Command
+from portside.cli.typed import typed_port
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import SimpleNamespace
+    from typing import Any
+
+    from portside.cli.output import Output
+    from portside.use.install.applying import Installed
+    from portside.use.install.plan import Plan
+    from portside.use.install.wish import Wish
+
+KINDS = ("systemd", "sysv", "openrc", "freebsd", "launchd", "inetd", "xinetd")
+ARGUMENTS = (
+    Argument(("words",), "the port, and behind -- the command; without both, what is installed is listed",
+             "PORT -- COMMAND", many="*"),
+    Argument(("--print",), "print the files and commands, and do nothing"),
+    Argument(("--for",), "the service manager (default: this host's)", default="", choices=KINDS),
+    Argument(("--inetd",), "start the program for each connection, as its standard input and output"),
+    Argument(("--own",), "the program binds the port itself"),
+    Argument(("--to",), "the program listens there by itself; connections are forwarded", "[HOST:]PORT", default=""),
+    Argument(("--address",), "listen on this address alone", "ADDRESS", default=""),
+    Argument(("--user",), "run the program as this user (default: one without any right)", "USER", default=""),
+    Argument(("--name",), "what the service is called (portside-PORT)", "NAME", default=""),
+    Argument(("--unit",), "enable and start a service that is there; see its ports come up", "NAME", default=""),
+)  # fmt: skip
+
+
+def run(arguments: SimpleNamespace, output: Output) -> int:
+    """List, or install a program or a unit."""
+    if arguments.unit:
+        from portside.cli import install_unit
+
+        return install_unit.run(arguments, output)
+    if not arguments.words:
+        return _list(output)
+    wish, kind = _wish(arguments)
+    plan = _render(wish, kind)
+    if arguments.print:
+        return _print(wish, plan, output)
+    _check_host(kind)
+    return _install(wish, plan, output)
+
+
+def _wish(arguments: SimpleNamespace) -> tuple[Wish, str]:
+    """Turn the words into what is wanted, and the manager that shall do it."""
+    from portside.errors import BadRequest
+    from portside.system import service_tools
+    from portside.use.install import wish
+
+    if len(arguments.words) < 2:
+        raise BadRequest("install", f"'{arguments.words[0]}'", "there is no command", "write it behind --")
+    port, protocol = typed_port(arguments.words[0])
+    if not 1 <= port <= 65535 or protocol not in ("", "tcp", "udp"):
+        raise BadRequest("install", f"'{arguments.words[0]}'", "a TCP or UDP port from 1 to 65535 is meant")
+    if arguments.inetd + arguments.own + bool(arguments.to) > 1:
+        raise BadRequest("install", f"port {port}", "--inetd, --own and --to exclude each other")
+    kind = _kind(arguments)
+    command, directory = _command(arguments.words[1:])
+    made = wish.Wish(
+        port, protocol or "tcp", command,
+        name=arguments.name or wish.default_name(port, protocol or "tcp"),
+        how=_how(arguments, kind),
+        address=arguments.address, user=arguments.user, directory=directory, target=_target(arguments.to),
+    )  # fmt: skip
+    if arguments.user:
+        _check_user(arguments.user, service_tools.kind_of_host() == kind)
+    return wish.check(made), kind
+
+
+def _kind(arguments: SimpleNamespace) -> str:
+    """Return the manager that was named, else this host's."""
+    from portside.errors import BadRequest
+    from portside.system import service_tools
+
+    named: str = getattr(arguments, "for")
+    kind = named or service_tools.kind_of_host()
+    if arguments.inetd and not named and kind in ("sysv", "openrc", "freebsd", ""):
+        kind = service_tools.superserver_of_host() or ("inetd" if kind == "freebsd" else "")
+        if not kind:
+            raise BadRequest(
+                "install", "--inetd", "there is neither xinetd nor inetd here", "install one of them"
+            )
+    if not kind:
+        raise BadRequest(
+            "install", "", "no service manager is known here", f"name one: --for {'|'.join(KINDS)}"
+        )
+    return kind
+
+
+def _how(arguments: SimpleNamespace, kind: str) -> str:
+    from portside.use.install import wish
+
+    if arguments.inetd or kind in ("inetd", "xinetd"):
+        return wish.INETD
+    if arguments.to:
+        return wish.PROXY
+    return wish.OWN if arguments.own or kind != "systemd" else wish.PASSED
+
+
+def _command(words: list[str]) -> tuple[tuple[str, ...], str]:
+    """Return the command with its program's path, and where it must run for its relative paths to hold."""
+    from portside.errors import BadRequest
+    from portside.system import service_tools
+
+    program = service_tools.find(words[0], os.environ.get("PATH", ""))
+    if not program:
+        raise BadRequest("install", f"'{words[0]}'", "there is no such program, or it is not executable")
+    relative = any(not word.startswith(("/", "-")) and os.path.exists(word) for word in words[1:])
+    return (program, *words[1:]), os.getcwd() if relative else ""
+
+
+def _target(text: str) -> str:
+    """Return `HOST:PORT` of what was typed: a port alone is on loopback."""
+    from portside.errors import BadRequest
+
+    host, _, port = text.rpartition(":")
+    if text and not (port.isascii() and port.isdecimal() and 1 <= int(port[:6]) <= 65535):
+        raise BadRequest("install", f"--to '{text}'", "that is no [HOST:]PORT", "for instance 127.0.0.1:9000")
+    return f"{host or '127.0.0.1'}:{port}" if text else ""
+
+
+def _check_user(name: str, here: bool) -> None:
+    import pwd
+
+    from portside.errors import BadRequest
+
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        if here:
+            raise BadRequest("install", f"--user '{name}'", "there is no such user") from None
+
+
+def _render(wish: Wish, kind: str) -> Plan:
+    from portside.system import service_tools
+    from portside.use.install import launchd, scripts, superservers, systemd
+
+    if kind == "systemd":
+        return systemd.render(wish, service_tools.proxyd())
+    if kind == "sysv":
+        return scripts.sysv(wish, chkconfig=service_tools.has_chkconfig())
+    others = {
+        "openrc": scripts.openrc, "freebsd": scripts.freebsd, "launchd": launchd.render,
+        "inetd": superservers.inetd, "xinetd": superservers.xinetd,
+    }  # fmt: skip
+    return others[kind](wish)
+
+
+def _check_host(kind: str) -> None:
+    """Refuse to write the files of a manager that does not run here."""
+    from portside.errors import BadRequest
+    from portside.system import service_tools
+
+    here = service_tools.kind_of_host()
+    present = service_tools.superserver_of_host() if kind in ("inetd", "xinetd") else here
+    if kind not in (here, present):
+        raise BadRequest(
+            "install",
+            f"--for {kind}",
+            f"{here or 'another manager'} runs here",
+            "look at the files with --print",
+        )
+
+
+def _print(wish: Wish, plan: Plan, output: Output) -> int:
+    if output.json:
+        output.envelope("install", [item(wish.port, wish.protocol, plan)])
+    else:
+        lines = plan.text().splitlines()
+        output.write("".join("\t".join(map(output.clean, line.split("\t"))) + "\n" for line in lines))
+    for warning in (*plan.warnings, *_ephemeral_warning(wish)):
+        output.note(warning)
+    return FOUND
+
+
+def _ephemeral_warning(wish: Wish) -> tuple[str, ...]:
+    from portside.system.port_ranges import read_host_ranges
+
+    if not read_host_ranges().is_ephemeral(wish.port):
+        return ()
+    return (
+        f"port {wish.port} lies in the ephemeral range: any connection may be given it first; 'install' reserves it",
+    )
+
+
+def _install(wish: Wish, plan: Plan, output: Output) -> int:
+    """Write, check, enable, reserve, and see whether it answers."""
+    from portside.cli import reservation
+    from portside.system import service_tools
+    from portside.use.install import applying, verifying
+
+    inside = bool(_ephemeral_warning(wish))
+    applying.install(applying.Installed(wish.port, wish.protocol, plan, reserved=inside))
+    if inside:
+        output.note(reservation.reserve(wish.port))
+    why = verifying.answers(wish.port, wish.protocol, wish.address)
+    why = why or verifying.failed(wish, plan, service_tools.run)
+    for warning in plan.warnings if why or wish.how != "passed" else ():  # it does take its socket
+        output.note(warning)
+    if output.json:
+        output.envelope(
+            "install", [item(wish.port, wish.protocol, plan) | {"answers": not why, "why": why or None}]
+        )
+    else:
+        lines = [f"wrote {file.path}" for file in plan.files] + [
+            f"added a line to {line.path}" for line in plan.lines
+        ]
+        lines.append(
+            f"{plan.service} is enabled" + ("" if why else f", and port {wish.port}/{wish.protocol} answers")
+        )
+        output.write("".join(f"{output.clean(line)}\n" for line in lines))
+    if why:
+        output.note(
+            f"port {wish.port}/{wish.protocol} does not answer: {why}; take it back: portside uninstall {wish.port}"
+        )
+    return NOTHING if why else FOUND
+
+
+def item(port: int, protocol: str, plan: Plan) -> dict[str, Any]:
+    """An item of `kind: install`."""
+    return {
+        "port": port or None,
+        "protocol": protocol or None,
+        "manager": plan.kind,
+        "service": plan.service,
+        "files": [{"path": file.path, "mode": f"{file.mode:04o}", "text": file.text} for file in plan.files],
+        "lines": [dict(line.items()) for line in plan.lines],
+        "enable": [list(command) for command in plan.enable],
+        "disable": [list(command) for command in (*plan.disable, *plan.forget)],
+        "warnings": list(plan.warnings),
+    }
+
+
+def _list(output: Output) -> int:
+    """Print what is installed."""
+    from portside.cli.output import Column
+    from portside.use.install.applying import read_record
+
+    record = read_record()
+    if output.json:
+        output.envelope("install", [item(one.port, one.protocol, one.plan) for one in record])
+        return FOUND if record else NOTHING
+    if not record:
+        output.note("nothing is installed; 'portside install --help' tells how")
+        return NOTHING
+    columns = (
+        Column("port", "PORT", lambda one: f"{one.port}/{one.protocol}" if one.port else "-"),
+        Column("service", "SERVICE", lambda one: one.plan.service),
+        Column("manager", "MANAGER", lambda one: one.plan.kind),
+        Column("files", "FILES", _files_text, shrink=1),
+    )
+    output.table(record, columns)
+    return FOUND
+
+
+def _files_text(one: Installed) -> str:
+    paths = [file.path for file in one.plan.files] + [line.path for line in one.plan.lines]
+    return ", ".join(paths) or "its own"
+
+
+COMMAND = Command(
+    "install",
+    "a program on a port that survives a reboot",
+    ARGUMENTS,
+    run,
+    description=(
+        "Write what brings a program up on a port at boot, check it, switch it on, and see whether it answers.\n"
+        "systemd: a socket unit and a locked-down service; the manager binds the port and passes it\n"
+        "(LISTEN_FDS), so that the program needs no right.  Others: an init script, a line of inetd, a launchd\n"
+        "property list.  'portside uninstall PORT' takes all of it away again.  Exit 1 when the port does not answer."
+    ),
+    examples=(
+        "  sudo portside install 80 -- /srv/site/server.py\n"
+        "  portside install 8080 --own --print -- python3 -m http.server 8080\n"
+        "  sudo portside install 7777 --inetd -- /bin/cat\n"
+        "  sudo portside install 443 --to 9000 -- /srv/app/serve --port 9000\n"
+        "  sudo portside install --unit apache2"
+    ),
+)

@@ -1,0 +1,108 @@
+"""The host's service manager: which one it is, and running its commands.
+
+Reference: sd_booted(3); openrc(8); LSB 5.0, init scripts.
+"""
+
+from __future__ import annotations
+
+import os
+
+from portside.errors import NotPermitted, NotSupported, PortsideError, TimedOut
+from portside.system import systemctl
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SYSTEMD, OPENRC, SYSV, FREEBSD, LAUNCHD, INETD, XINETD = (
+    "systemd", "openrc", "sysv", "freebsd", "launchd", "inetd", "xinetd",
+)  # fmt: skip
+KINDS = (SYSTEMD, SYSV, OPENRC, FREEBSD, LAUNCHD, INETD, XINETD)
+
+_LONGEST = 1 << 20  # of what a command says
+SECONDS = 120.0  # a stop job may take 90 (TimeoutStopSec), and so may a start job
+_PATH = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"
+_PROXYD = ("/usr/lib/systemd/systemd-socket-proxyd", "/lib/systemd/systemd-socket-proxyd")
+
+
+def kind_of_host(root: str = "", system: str = "") -> str:
+    """Return which service manager runs here, empty where none is known."""
+    system = system or os.uname().sysname
+    if system in ("FreeBSD", "Darwin"):
+        return FREEBSD if system == "FreeBSD" else LAUNCHD
+    if systemctl.booted(root):
+        return SYSTEMD
+    if os.path.exists(f"{root}/run/openrc") or os.path.exists(f"{root}/sbin/openrc-run"):
+        return OPENRC
+    return SYSV if os.path.isdir(f"{root}/etc/init.d") else ""
+
+
+def superserver_of_host(root: str = "") -> str:
+    """Return which server starts programs for connections where the manager does not: xinetd before inetd."""
+    if os.path.isdir(f"{root}/etc/xinetd.d"):
+        return XINETD
+    return INETD if os.path.exists(f"{root}/etc/inetd.conf") else ""
+
+
+def has_chkconfig(root: str = "") -> bool:
+    """Whether SysV scripts are switched on by chkconfig(8) here."""
+    return any(os.path.exists(f"{root}{directory}/chkconfig") for directory in ("/sbin", "/usr/sbin"))
+
+
+def proxyd(root: str = "") -> str:
+    """Return the path of systemd-socket-proxyd, where distributions have it by default if it is nowhere."""
+    return next((path for path in _PROXYD if os.path.exists(root + path)), _PROXYD[0])
+
+
+def find(program: str, path: str = "") -> str:
+    """Return the absolute path of a program, empty where there is none; `path` is searched before the usual ones."""
+    if "/" in program:
+        made = os.path.abspath(program)
+        return made if _runs(made) else ""
+    for directory in f"{path}:{_PATH}".split(":"):
+        if directory.startswith("/") and _runs(os.path.join(directory, program)):
+            return os.path.join(directory, program)
+    return ""
+
+
+def _runs(path: str) -> bool:
+    return os.access(path, os.X_OK) and not os.path.isdir(path)
+
+
+def run(argv: Sequence[str], *, seconds: float = SECONDS) -> str:
+    """Run a command of the host's service manager and return what it wrote.
+
+    Raises NotSupported where it is not installed, TimedOut, NotPermitted or PortsideError with its own words.
+    """
+    import subprocess
+    import tempfile
+
+    shown = f"'{' '.join(argv)}'"
+    program = find(argv[0])
+    if not program:
+        raise NotSupported("run", shown, f"there is no {argv[0]} here")
+    environment = {**os.environ, "LC_ALL": "C", "PATH": _PATH, "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": "cat"}
+    environment.setdefault(
+        "XDG_RUNTIME_DIR", f"/run/user/{os.geteuid()}"
+    )  # sudo drops it; systemctl --user asks
+    with (
+        tempfile.TemporaryFile() as output
+    ):  # of a pipe one would wait for the end of every program that is started
+        try:
+            code = subprocess.run(
+                [program, *argv[1:]], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                timeout=seconds, check=False, env=environment,
+            ).returncode  # fmt: skip
+        except subprocess.TimeoutExpired:
+            raise TimedOut("run", shown, f"no end after {seconds:.0f} seconds") from None
+        except OSError as error:
+            reason = os.strerror(error.errno or 0).lower()
+            raise NotSupported("run", shown, reason, errno=error.errno) from error
+        output.seek(0)
+        text = output.read(_LONGEST).decode("utf-8", "surrogateescape")
+    if code:
+        said = " ".join(text.split())[:600] or f"it ended with {code}"
+        if os.geteuid() and ("denied" in said or "permitted" in said):
+            raise NotPermitted("run", shown, said, "run it with sudo")
+        raise PortsideError("run", shown, said)
+    return text

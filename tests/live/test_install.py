@@ -1,0 +1,432 @@
+"""install with the managers' own programs: units judged by systemd-analyze, sockets passed by its socket-activate,
+init scripts run, and the command from end to end over a copy of /etc that the test throws away.
+
+No systemd runs as init where these tests do: there systemctl is a stand-in (STAND_IN), which does with the units that
+were written what systemd would, by systemd-socket-activate.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tests.golden.test_install import plan_of
+from tests.support import require
+
+from portside.system import service_tools
+
+SOURCE = Path(__file__).resolve().parents[2] / "src"
+CAT = "-- /bin/cat -u"
+PYTHON = shutil.which("python3", path="/usr/bin") or sys.executable  # a program that other users may run, too
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        f"systemd passed 80/tcp {CAT} 'a b' 100% '$HOME' 'say \"hi\"' ';' ''",
+        f"systemd passed 8443/tcp name=site address=::1 user=daemon directory=/srv {CAT}",
+        f"systemd passed 53/udp {CAT}",
+        f"systemd inetd 7777/tcp {CAT}",
+        f"systemd inetd 69/udp {CAT}",
+        f"systemd proxy 443/tcp target=127.0.0.1:9000 {CAT}",
+        f"systemd own 80/tcp {CAT}",
+    ],
+)
+def test_units_are_right_and_locked_down(tmp_path, wish):
+    require(shutil.which("systemd-analyze"), "needs systemd-analyze")
+    plan = plan_of(wish)
+    paths = []
+    for file in plan.files:
+        paths.append(str(tmp_path / Path(file.path).name))
+        Path(paths[-1]).write_text(file.text)
+    judged = run("systemd-analyze", "verify", "--recursive-errors=no", *paths)
+    assert (judged.returncode, judged.stdout, judged.stderr) == (0, "", "")
+    for path in paths:
+        if path.endswith(".service"):
+            judged = run(
+                "systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=25", path
+            )
+            assert judged.returncode == 0, judged.stdout
+
+
+def run(*command, **more):
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, **more)
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        f"sysv own 8080/tcp user=daemon {CAT} \"it's\" '$HOME'",
+        f"chkconfig own 80/tcp {CAT}",
+        f"openrc own 8080/tcp {CAT} \"it's\" '$HOME'",
+        f"freebsd own 8080/tcp {CAT} \"it's\" '$HOME'",
+    ],
+)
+@pytest.mark.parametrize("shell", ["dash", "bash", "busybox"])
+def test_scripts_are_right(tmp_path, wish, shell):
+    require(shutil.which(shell), f"needs {shell}")
+    script = tmp_path / "script"
+    script.write_text(plan_of(wish).files[0].text)
+    judged = run(*([shell, "sh"] if shell == "busybox" else [shell]), "-n", str(script))
+    assert (judged.returncode, judged.stderr) == (0, "")
+
+
+def test_arguments_reach_the_program_of_each_script(tmp_path):
+    """Through each script's own quoting: FreeBSD's is read twice by the shell, OpenRC's once more by its runner."""
+    words = ["it's", "$HOME", "a  b", 'say "hi"', "`id`", "\\", "*"]
+    quoted = " ".join("'" + word.replace("'", "'\\''") + "'" for word in words)
+    shown = ["printf", "<%s>\\n", *words]
+    expected = "".join(f"<{word}>\n" for word in words)
+    assert run(*shown).stdout == expected
+    text = plan_of(f"freebsd own 8080/tcp -- /usr/bin/printf '<%s>\\n' {quoted}").files[0].text
+    line = next(line for line in text.splitlines() if line.startswith("command_args="))
+    twice = (
+        f'pidfile=p; {line}; eval "set -- $command_args"; while [ "$1" != -- ]; do shift; done; shift; "$@"'
+    )
+    assert run("sh", "-c", twice).stdout == expected
+    text = plan_of(f"openrc own 8080/tcp -- /usr/bin/printf '<%s>\\n' {quoted}").files[0].text
+    line = next(line for line in text.splitlines() if line.startswith("command_args="))
+    assert run("sh", "-c", f'{line}; eval "/usr/bin/printf $command_args"').stdout == expected
+    text = plan_of(f"sysv own 8080/tcp -- /usr/bin/printf '<%s>\\n' {quoted}").files[0].text
+    line = next(line for line in text.splitlines() if line.strip().startswith("set -- "))
+    assert run("sh", "-c", f'{line}; "$@"').stdout == expected
+
+
+SERVER = """
+import os, socket, sys
+import portside
+[web] = [one for one in portside.listen_fds() if one.name == "web"]
+portside.notify("READY=1\\nSTATUS=serving")
+with web.socket() as listener:
+    connection, peer = listener.accept()
+    with connection:
+        connection.sendall(connection.recv(100).upper())
+print(sorted(name for name in os.environ if name.startswith("LISTEN_")))
+"""
+
+
+@contextlib.contextmanager
+def activated(space, *words, **more):
+    """Run systemd-socket-activate in the namespace until it listens on port 8080."""
+    require(shutil.which("systemd-socket-activate"), "needs systemd-socket-activate")
+    started = subprocess.Popen(
+        ["systemd-socket-activate", *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, preexec_fn=space.enter, process_group=0, **more,
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 10
+        while "8080" not in space.run(["ss", "-Hltn", "sport = 8080"]).stdout:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        yield started
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(started.pid, 9)
+        started.wait()
+        started.stdout.close()
+        started.stderr.close()
+
+
+def ask(text, port=8080):
+    """Send a line and return as much as comes back."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        client.sendall(text)
+        return client.recv(100)
+
+
+def test_a_python_program_takes_its_socket_and_says_that_it_is_ready(space, tmp_path):
+    """systemd's own implementation of the manager's side, our implementation of the program's."""
+    told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    told.bind(str(tmp_path / "notify"))
+    told.settimeout(10)
+    words = [
+        "-l",
+        "127.0.0.1:8080",
+        "--fdname=web",
+        f"-EPYTHONPATH={SOURCE}",
+        f"-ENOTIFY_SOCKET={tmp_path}/notify",
+    ]
+    with told, activated(space, *words, sys.executable, "-c", SERVER) as program:
+        assert space.call(ask, b"hello") == b"HELLO"
+        assert told.recv(100) == b"READY=1\nSTATUS=serving"
+        assert program.wait(10) == 0
+        assert program.stdout.read() == "[]\n"
+
+
+BEHIND = """
+import socket
+with socket.create_server(("127.0.0.1", 9000)) as listener:
+    connection = listener.accept()[0]
+    connection.sendall(connection.recv(100).upper())
+    connection.close()
+"""
+
+
+def test_the_wrapper_for_programs_that_bind_by_themselves(space):
+    """systemd-socket-proxyd behind a socket that was passed, before a program with a port of its own."""
+    proxyd = service_tools.proxyd()
+    require(os.path.exists(proxyd), "needs systemd-socket-proxyd")
+    program = subprocess.Popen([sys.executable, "-c", BEHIND], preexec_fn=space.enter)
+    try:
+        while "9000" not in space.run(["ss", "-Hltn", "sport = 9000"]).stdout:
+            time.sleep(0.02)
+        with activated(space, "-l", "127.0.0.1:8080", proxyd, "127.0.0.1:9000"):
+            assert space.call(ask, b"hello") == b"HELLO"
+    finally:
+        program.kill()
+        program.wait()
+
+
+# A copy of /etc over which everything is written, gone with the mount namespace; logs and /run likewise.
+STAGE = """
+set -e
+mount --make-rprivate /
+mount -t tmpfs tmpfs {work}
+mkdir {work}/up {work}/wk {work}/state
+mount -t overlay overlay -o lowerdir=/etc,upperdir={work}/up,workdir={work}/wk /etc
+mount -t tmpfs tmpfs /run
+mount -t tmpfs tmpfs /var/log
+export PORTSIDE_STATE={work}/state PYTHONPATH={source}
+portside() {{ {python} -m portside "$@"; }}
+left() {{ find {work}/up {work}/state -type f -o -type l -o -type c | sed s,{work},,; }}
+cd {work}
+set +e
+"""
+
+
+@pytest.fixture
+def stage(space, tmp_path):
+    require(os.geteuid() == 0, "needs root, for a copy of /etc to write to")
+
+    def play(script, **more):
+        (tmp_path / "work").mkdir(exist_ok=True)
+        head = STAGE.format(work=tmp_path / "work", source=SOURCE, python=sys.executable)
+        done = space.run(
+            ["unshare", "--mount", "sh", "-c", head + script.format(python=PYTHON, **more)], timeout=60
+        )
+        assert not done.stdout.startswith("skip "), done.stdout
+        return done
+
+    return play
+
+
+def test_an_init_script_from_installing_to_uninstalling(stage):
+    require(shutil.which("update-rc.d") and shutil.which("service"), "needs update-rc.d and service")
+    done = stage("""
+        portside install 8080 --for sysv --user daemon -- {python} -m http.server 8080; echo code $?
+        portside list "port = 8080" --columns port,owner,user --no-header | sed 's/ [0-9]* */ /'
+        ls /etc/rc2.d | grep portside
+        service portside-8080 status
+        portside install 8080 --for sysv -- {python} -m http.server 8080; echo code $?
+        portside uninstall 8080; echo code $?
+        left
+        portside list "port = 8080" --no-header; echo code $?
+    """)
+    lines = done.stdout.splitlines()
+    assert lines[:3] == [
+        "wrote /etc/init.d/portside-8080", "portside-8080 is enabled, and port 8080/tcp answers", "code 0",
+    ]  # fmt: skip
+    assert lines[3].split()[0] == "8080/tcp"
+    assert lines[3].endswith("daemon")
+    assert lines[4][3:] == "portside-8080"
+    assert lines[5:] == [
+        "portside-8080 runs", "code 2", "removed /etc/init.d/portside-8080", "portside-8080 is switched off",
+        "code 0", "code 1",
+    ]  # fmt: skip
+    assert "'portside-8080' was installed on it; portside uninstall 8080" in done.stderr
+
+
+def test_a_program_that_does_not_come_up_is_told(stage):
+    require(shutil.which("update-rc.d") and shutil.which("service"), "needs update-rc.d and service")
+    done = stage("""
+        portside install 8080 --for sysv -- /bin/false; echo code $?
+        left
+    """)
+    assert done.stdout == "code 2\n"  # everything was taken back
+    assert (
+        "run 'service portside-8080 start': portside-8080 did not start: see /var/log/portside-8080"
+        in done.stderr
+    )
+
+
+INIT_SCRIPT = """#!/bin/sh
+### BEGIN INIT INFO
+# Provides: webby
+# Required-Start:
+# Required-Stop:
+# Default-Start: 2 3 4 5
+# Default-Stop: 0 1 6
+### END INIT INFO
+case "$1" in
+    start) nohup {python} -m http.server 8081 >/dev/null 2>&1 & echo $! >/run/webby ;;
+    stop) kill $(cat /run/webby); rm /run/webby ;;
+    status) test -e /run/webby ;;
+esac
+"""
+
+
+def test_a_unit_that_was_there_is_switched_on_and_put_back(stage):
+    require(shutil.which("update-rc.d") and shutil.which("service"), "needs update-rc.d and service")
+    script = INIT_SCRIPT.format(python=PYTHON)
+    done = stage(f"""
+        cat > /etc/init.d/webby <<'END'
+{script.replace("{", "{{").replace("}", "}}")}
+END
+        chmod 755 /etc/init.d/webby
+        update-rc.d webby defaults-disabled
+        portside install --unit webby --for sysv; echo code $?
+        ls /etc/rc2.d | grep webby
+        portside uninstall --unit webby; echo code $?
+        ls /etc/rc2.d | grep webby
+        portside list "port = 8081" --no-header; echo code $?
+        portside uninstall --unit webby; echo code $?
+    """)
+    assert done.stdout.splitlines() == [
+        "webby is enabled and started: 8081/tcp", "code 0", "S01webby", "webby is switched off", "code 0", "K01webby",
+        "code 1", "code 1",
+    ], done.stderr  # fmt: skip
+
+
+# systemctl's stand-in: the units that were written are done with as systemd would, by systemd-socket-activate.
+STAND_IN = r"""#!/bin/sh
+echo "$@" >>/run/told
+cd /etc/systemd/system
+service=$(echo portside-*.service)
+case "$1 $2" in
+    "enable --now")
+        port=$(sed -n 's/^ListenStream=//p' "$3")
+        line=$(sed -n 's/^ExecStart=//p' "$service")
+        accept=$(grep -q Accept=yes "$3" && echo "-a --inetd")
+        line="systemd-socket-activate -l $port $accept -E PYTHONPATH=$PYTHONPATH $line"
+        setsid sh -c "echo \$\$ >/run/manager; exec $line" </dev/null >/run/out 2>&1 &
+        sleep 0.5 ;;
+    "disable --now") kill -9 -$(cat /run/manager); rm /run/manager ;;
+    "is-failed --quiet") ! grep -qs '^State:.[^ZX]' /proc/$(cat /run/manager)/status ;;
+esac
+"""
+FAKE = """
+        mkdir -p /run/systemd/system
+        cat > /run/systemctl <<'END'
+{stand_in}
+END
+        chmod 755 /run/systemctl
+        mount --bind /run/systemctl /usr/bin/systemctl
+"""
+
+
+@pytest.fixture
+def systemd(stage):
+    require(shutil.which("systemd-socket-activate"), "needs systemd-socket-activate")
+    head = FAKE.format(stand_in=STAND_IN.replace("{", "{{").replace("}", "}}"))
+    return lambda script, **more: stage(head + script, **more)
+
+
+TAKER = """
+import portside
+[one] = portside.listen_fds()
+with one.socket() as listener:
+    while True:
+        listener.accept()[0].close()
+"""
+
+
+def test_a_socket_unit_and_its_service(systemd, tmp_path):
+    (tmp_path / "taker.py").write_text(TAKER)
+    done = systemd("""
+        portside install 40001 -- {exe} {taker}; echo code $?
+        ls /etc/systemd/system | grep portside
+        cat /proc/sys/net/ipv4/ip_local_reserved_ports
+        portside install --json | {exe} -c 'import json,sys; print(json.load(sys.stdin)["items"][0]["service"])'
+        portside uninstall 40001; echo code $?
+        cat /proc/sys/net/ipv4/ip_local_reserved_ports /run/told
+        left
+    """, exe=sys.executable, taker=tmp_path / "taker.py")  # fmt: skip
+    lines = done.stdout.splitlines()
+    assert lines[:4] == [
+        "wrote /etc/systemd/system/portside-40001.socket", "wrote /etc/systemd/system/portside-40001.service",
+        "portside-40001.socket is enabled, and port 40001/tcp answers", "code 0",
+    ], done.stderr  # fmt: skip
+    assert lines[4:8] == ["portside-40001.service", "portside-40001.socket", "40001", "portside-40001.socket"]
+    assert lines[8:12] == [
+        "removed /etc/systemd/system/portside-40001.socket", "removed /etc/systemd/system/portside-40001.service",
+        "portside-40001.socket is switched off", "code 0",
+    ]  # fmt: skip
+    assert lines[12] == ""  # nothing is reserved any more
+    told = [line for line in lines[13:] if not line.startswith("/")]
+    assert told == [
+        "daemon-reload", "enable --now portside-40001.socket", "is-failed --quiet portside-40001.service",
+        "disable --now portside-40001.socket portside-40001.service", "daemon-reload",
+        "reset-failed portside-40001.socket portside-40001.service",
+    ]  # fmt: skip
+    assert [line for line in lines if line.startswith("/up")] == []
+    assert "port 40001 lies in the ephemeral range: it is reserved now" in done.stderr
+
+
+def test_a_program_that_does_not_take_its_socket_is_told(systemd):
+    """The manager answers, the program fails: a connection alone would not show it."""
+    done = systemd("""
+        portside install 8080 -- /bin/sleep 0.3; echo code $?
+        portside uninstall 8080 >/dev/null; echo code $?
+        left
+    """)
+    assert done.stdout.splitlines()[-2:] == ["code 1", "code 0"]
+    assert "portside-8080.service has failed" in done.stderr
+    assert "the program must take its socket from the manager (LISTEN_FDS)" in done.stderr
+
+
+def test_a_program_for_each_connection(systemd):
+    done = systemd("""
+        portside install 8080 --inetd -- /bin/cat >/dev/null; echo code $?
+        cd {root}
+        {exe} -c 'from tests.live.test_install import ask; print(ask(b"hello"))'
+        portside uninstall 8080 >/dev/null; echo code $?
+    """, exe=sys.executable, root=SOURCE.parent)  # fmt: skip
+    assert done.stdout.splitlines() == ["code 0", "b'hello'", "code 0"], done.stderr
+
+
+def portside(space, *words):
+    return space.run(["env", f"PYTHONPATH={SOURCE}", sys.executable, "-m", "portside", *words])
+
+
+def test_files_can_be_looked_at_for_any_manager(space):
+    done = portside(space, "install", "40001", "--print", "--for", "inetd", "--", "/bin/cat")
+    assert done.stdout.splitlines()[1] == "40001\tstream\ttcp\tnowait\tnobody\t/bin/cat\tcat"
+    assert "lies in the ephemeral range: any connection may be given it first" in done.stderr
+    done = portside(
+        space, "install", "80", "--print", "--json", "--for", "systemd", "--", "/bin/cat", "--own", "-u"
+    )
+    item = json.loads(done.stdout)["items"][0]
+    assert [file["path"] for file in item["files"]] == [
+        "/etc/systemd/system/portside-80.socket", "/etc/systemd/system/portside-80.service",
+    ]  # fmt: skip
+    assert (
+        "ExecStart=/bin/cat --own -u\n" in item["files"][1]["text"]
+    )  # behind -- everything is the command's
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["80", "--", "no-such-program"], "there is no such program"),
+        (["80"], "there is no command"),
+        (["0", "--", "/bin/cat"], "from 1 to 65535"),
+        (["53/sctp", "--", "/bin/cat"], "TCP or UDP"),
+        (["80", "--own", "--inetd", "--", "/bin/cat"], "exclude each other"),
+        (["80", "--to", "x", "--", "/bin/cat"], "no [HOST:]PORT"),
+        (["80", "--name", "a/b", "--for", "systemd", "--", "/bin/cat"], "a name is made of"),
+        (["80", "--for", "launchd", "--", "/bin/cat"], "runs here; look at the files with --print"),
+        (["80", "--unit", "x", "--", "/bin/cat"], "its own command and ports"),
+    ],
+)
+def test_what_cannot_be_installed(space, words, text):
+    done = portside(space, "install", *words)
+    assert done.returncode == 2
+    assert text in done.stderr
