@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from portside.see.records import Backlog, Container, Endpoint, Gap, Owner, Process, Queues, Socket, Timer
     from portside.see.snapshot import Snapshot
     from portside.see.who import Peer, Report
+    from portside.see.why import why_host, why_port
+    from portside.see.why.steps import Step, Walk
     from portside.system.host import Host
     from portside.use.activation import Passed, listen_fds, notify
 
@@ -45,15 +47,17 @@ _HOMES = {
     ),
     "portside.see.snapshot": ("Snapshot",),
     "portside.see.who": ("Peer", "Report"),
+    "portside.see.why": ("why_host", "why_port"),
+    "portside.see.why.steps": ("Step", "Walk"),
     "portside.system.host": ("Host",),
     "portside.use.activation": ("Passed", "listen_fds", "notify"),
 }  # fmt: skip
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [  # noqa: RUF022 (in the order of use)
-    "list_ports", "sockets", "who", "pick", "pick_ports", "Snapshot", "OpenPort", "Holder", "Socket",
-    "Endpoint", "Queues", "Backlog", "Timer", "Owner", "Process", "Container", "Reach", "Report", "Peer", "Gap",
-    "Host", "listen_fds", "Passed", "notify",
+    "list_ports", "sockets", "who", "why_port", "why_host", "pick", "pick_ports", "Snapshot", "OpenPort", "Holder",
+    "Socket", "Endpoint", "Queues", "Backlog", "Timer", "Owner", "Process", "Container", "Reach", "Report", "Peer",
+    "Walk", "Step", "Gap", "Host", "listen_fds", "Passed", "notify",
     "PortsideError", "BadRequest", "BadReply", "NotPermitted", "NotSupported", "TimedOut", "Vanished",
 ]  # fmt: skip
 

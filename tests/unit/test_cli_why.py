@@ -10,9 +10,9 @@ from portside.cli import main
 from portside.cli import why as command
 from portside.cli.output import display_width
 from portside.see import why
-from portside.see.why.steps import FAILED, PASSED, UNKNOWN, Report, Step
+from portside.see.why.steps import FAILED, PASSED, UNKNOWN, Step, Walk
 
-REPORT = Report(
+REPORT = Walk(
     "8080",
     (
         Step("bound", PASSED, "tcp on 127.0.0.1: web 7 of user alice"),
@@ -90,6 +90,6 @@ def test_json(told, capsys):
 
 
 def test_nothing_failed(monkeypatch, capsys):
-    monkeypatch.setattr(why, "why_port", lambda *_: Report("1", (REPORT.steps[0], REPORT.steps[2])))
+    monkeypatch.setattr(why, "why_port", lambda *_: Walk("1", (REPORT.steps[0], REPORT.steps[2])))
     assert main(["why", "1"]) == 0
     assert capsys.readouterr().out.startswith("1: nothing failed\n")

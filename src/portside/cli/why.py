@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from portside.cli.output import Output
     from portside.see.records import Gap
-    from portside.see.why.steps import Report, Step
+    from portside.see.why.steps import Step, Walk
 
 _MARKS = {"passed": ("passed", "green"), "failed": ("FAILED", "red"), "could not tell": ("?", "yellow")}
 _INDENT = 8
@@ -47,15 +47,15 @@ ARGUMENTS = (
 
 def run(arguments: SimpleNamespace, output: Output) -> int:
     """Walk the steps and print them; exit 1 when one failed."""
-    report = _ask(arguments)
+    walk = _ask(arguments)
     if output.json:
-        output.envelope("why", [_item(report, step) for step in report.steps], _gaps(report))
+        output.envelope("why", [_item(walk, step) for step in walk.steps], _gaps(walk))
     else:
-        output.write("".join(f"{line}\n" for line in _lines(report, output)))
-    return NOTHING if report.failed else FOUND
+        output.write("".join(f"{line}\n" for line in _lines(walk, output)))
+    return NOTHING if walk.failed else FOUND
 
 
-def _ask(arguments: SimpleNamespace) -> Report:
+def _ask(arguments: SimpleNamespace) -> Walk:
     from portside.errors import BadRequest
     from portside.see import why
 
@@ -89,14 +89,14 @@ def _target(text: str) -> tuple[str, int, str]:
     return host, *typed_port(port)
 
 
-def _lines(report: Report, output: Output) -> Iterator[str]:
-    failed = len(report.failed)
-    verdict = f"{failed} of {len(report.steps)} steps failed" if failed else "nothing failed"
-    yield f"{output.clean(report.asked)}: {verdict}"
-    names = [_name(step) for step in report.steps]
+def _lines(walk: Walk, output: Output) -> Iterator[str]:
+    failed = len(walk.failed)
+    verdict = f"{failed} of {len(walk.steps)} steps failed" if failed else "nothing failed"
+    yield f"{output.clean(walk.asked)}: {verdict}"
+    names = [_name(step) for step in walk.steps]
     width = max(map(display_width, map(output.clean, names)), default=0)
     room = output.width()
-    for name, step in zip(names, report.steps, strict=True):
+    for name, step in zip(names, walk.steps, strict=True):
         mark, style = _MARKS[step.outcome]
         head = f"{output.style(f'{mark:<6}', style)}  {output.clean(name):<{width}}  "
         yield from _folded(head, output.clean(step.evidence), _INDENT + width + 2, room)
@@ -123,18 +123,18 @@ def _folded(head: str, text: str, indent: int, room: int | None) -> Iterator[str
     yield start + line
 
 
-def _gaps(report: Report) -> list[Gap]:
+def _gaps(walk: Walk) -> list[Gap]:
     """Return the steps that could not be told as what is missing from the answer."""
     from portside.see.records import Gap
 
-    unknown = (step for step in report.steps if step.outcome == "could not tell")
+    unknown = (step for step in walk.steps if step.outcome == "could not tell")
     return [Gap(_name(step), step.evidence, 1, step.mend) for step in unknown]
 
 
-def _item(report: Report, step: Step) -> dict[str, Any]:
+def _item(walk: Walk, step: Step) -> dict[str, Any]:
     """An item of `kind: why`."""
     return {
-        "asked": report.asked,
+        "asked": walk.asked,
         "step": step.name,
         "target": step.target or None,
         "outcome": step.outcome,

@@ -10,14 +10,14 @@ Nothing is changed; what is tried is a bind that is let go of at once, and a con
 from __future__ import annotations
 
 from portside.errors import BadRequest
-from portside.see.why.steps import Report, Step
+from portside.see.why.steps import Step, Walk
 
 BIND, CONNECT = "bind", "connect"
 PROTOCOLS = ("tcp", "udp")
 TIMEOUT = 5.0  # seconds for one attempt
 
 
-def why_port(port: int, protocol: str = "", to: str = "") -> Report:
+def why_port(port: int, protocol: str = "", to: str = "") -> Walk:
     """Return why a local port cannot be connected to, and why it cannot be bound; `to` narrows it to one of both.
 
     `protocol` is `tcp`, `udp` or empty for both.  Raises BadRequest for what is no port.
@@ -29,7 +29,7 @@ def why_port(port: int, protocol: str = "", to: str = "") -> Report:
     scene = look(port, (protocol,) if protocol else PROTOCOLS)
     found = [*local.steps(scene)] if to != BIND else []
     found += [*binding.steps(scene)] if to != CONNECT else []
-    return Report(f"{port}/{protocol}" if protocol else str(port), tuple(found))
+    return Walk(f"{port}/{protocol}" if protocol else str(port), tuple(found))
 
 
 def why_host(
@@ -40,7 +40,7 @@ def why_host(
     *,
     timeout: float = TIMEOUT,
     tls: bool = False,
-) -> Report:
+) -> Walk:
     """Return why HOST:PORT cannot be connected to, or (`to`: bind) why that address cannot be bound here.
 
     `timeout` are the seconds for each attempt, `tls` asks for a TLS handshake as well.  Raises BadRequest for what is
@@ -52,8 +52,8 @@ def why_host(
     asked = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     asked += f"/{protocol}" if protocol else ""
     if to == BIND:
-        return Report(asked, tuple(_binding(host, port, protocol)))
-    return Report(asked, tuple(remote.steps(host, port, protocol or "tcp", timeout=timeout, tls=tls)))
+        return Walk(asked, tuple(_binding(host, port, protocol)))
+    return Walk(asked, tuple(remote.steps(host, port, protocol or "tcp", timeout=timeout, tls=tls)))
 
 
 def _binding(host: str, port: int, protocol: str) -> list[Step]:

@@ -25,8 +25,8 @@ class Step(Record):
     facts: tuple[tuple[str, object], ...] = ()
 
 
-class Report(Record):
-    """What was asked (`8080`, `example.org:443`), and the steps in order."""
+class Walk(Record):
+    """The steps in order, and what was asked (`8080`, `example.org:443`)."""
 
     asked: str
     steps: tuple[Step, ...]

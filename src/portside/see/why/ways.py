@@ -13,6 +13,7 @@ from portside.ports.address import format_address, parse_address
 from portside.see.why.steps import FAILED, PASSED, UNKNOWN, Step, as_root
 from portside.system import interfaces
 from portside.system.host import LIVE
+from portside.system.sockets import interface_index
 from portside.system.ways import read_way
 from portside.wire.interfaces import IFF_UP
 from portside.wire.routes import RTN_BLACKHOLE, RTN_LOCAL, RTN_PROHIBIT, RTN_UNREACHABLE
@@ -33,8 +34,11 @@ _IFF_LOOPBACK, _IFF_RUNNING = 0x8, 0x40
 def step(target: Target) -> Step:
     """Return the step of the route and the own address."""
     raw = _raw(target.address)
+    if _link_local(raw) and "%" not in target.address:
+        evidence = "a link-local address is one on every link: it takes the interface behind it"
+        return Step("route", FAILED, evidence, _with_zone(target), target.address)
     try:
-        found = read_way(raw)
+        found = _way(target.address)
     except PortsideError as error:
         if error.errno is None:
             return Step("route", UNKNOWN, str(error), target=target.address)
@@ -89,8 +93,9 @@ def _refused(raw: bytes, number: int) -> tuple[str, str]:
 def mend_of(target: Target) -> str:
     """Return the command that makes a way to an address, empty where none is known."""
     raw = _raw(target.address)
-    route = _refusing(raw)
-    return _refused(raw, errno.ENETUNREACH)[1] if route is not None else _new_way(raw)
+    if _link_local(raw):
+        return "" if "%" in target.address else _with_zone(target)
+    return _refused(raw, errno.ENETUNREACH)[1] if _refusing(raw) is not None else _new_way(raw)
 
 
 def _refusing(raw: bytes) -> Route | None:
@@ -153,9 +158,27 @@ def _same(one: bytes, other: bytes, host_bits: int) -> bool:
 def is_own(address: str) -> bool:
     """Whether an address is this network namespace's own."""
     try:
-        return read_way(_raw(address)).type == RTN_LOCAL
+        return _way(address).type == RTN_LOCAL
     except (PortsideError, BadRequest):
         return False
+
+
+def _way(address: str) -> Way:
+    """Ask the kernel for the way to an address, over the interface that its zone names."""
+    zone = address.partition("%")[2]
+    return read_way(_raw(address), interface_index(zone) if zone else 0)
+
+
+def _link_local(raw: bytes) -> bool:
+    return len(raw) == 16 and raw[0] == 0xFE and raw[1] & 0xC0 == 0x80  # fe80::/10
+
+
+def _with_zone(target: Target) -> str:
+    """Return the question with an interface behind the address, where only one can be meant."""
+    links = {one.index: one.name for one in interfaces.read_interfaces(LIVE) if one.up}
+    having = {one.index for one in interfaces.read_addresses(LIVE) if _link_local(one.address)}
+    names = [links[index] for index in having if index in links]
+    return f"portside why '[{target.address}%{names[0]}]:{target.port}'" if len(names) == 1 else ""
 
 
 def _raw(address: str) -> bytes:
