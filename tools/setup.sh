@@ -31,6 +31,7 @@ firewalld:firewalld
 dbus-daemon:dbus
 systemd-analyze:systemd
 systemd-socket-activate:systemd
+xmllint:libxml2-utils
 '
 # The same for programs that the benchmarks alone call.
 BENCH_COMMANDS='

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
         TimedOut,
         Vanished,
     )
+    from portside.probe.records import Result
+    from portside.probe.scan import Progress, Scan, scan
     from portside.see.api import list_ports, sockets, who
     from portside.see.pick import pick, pick_ports
     from portside.see.ports import Holder, OpenPort
@@ -38,6 +40,8 @@ _HOMES = {
     "portside.errors": (
         "BadReply", "BadRequest", "NotPermitted", "NotSupported", "PortsideError", "TimedOut", "Vanished",
     ),
+    "portside.probe.records": ("Result",),
+    "portside.probe.scan": ("Progress", "Scan", "scan"),
     "portside.see.api": ("list_ports", "sockets", "who"),
     "portside.see.pick": ("pick", "pick_ports"),
     "portside.see.ports": ("Holder", "OpenPort"),

@@ -108,3 +108,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what the world lacks here."""
     for what, why in terminalreporter.config.stash.get(MISSING, []):
         terminalreporter.write_line(f"not in the live world: {what}: {why}")
+
+
+@pytest.fixture(scope="session")
+def probe_world():
+    """Hosts to scan, behind filters, translation, loss and delay."""
+    from tests.live.probe_world import ProbeWorld
+
+    require(os.geteuid() == 0, "needs root, to build hosts to scan")
+    for command in ("ip", "nft", "sysctl"):
+        require(shutil.which(command), f"{command} is not installed")
+    with ProbeWorld() as made:
+        yield made

@@ -25,6 +25,7 @@ def test_permutation_is_one(size):
     assert all(made.place(number) == place for place, number in enumerate(numbers))
 
 
+@pytest.mark.slow
 def test_bitmap_over_2_to_the_24():
     """All of about 2^24 numbers come once; a size that fits no power of two walks its cycles."""
     numpy = pytest.importorskip("numpy")

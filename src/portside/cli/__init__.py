@@ -35,6 +35,7 @@ COMMANDS = {
     "changes": "the changes we made to the firewall, and what became of them",
     "install": "a program on a port that survives a reboot",
     "uninstall": "take away what 'portside install' made, and only that",
+    "scan": "which ports of which hosts answer, and why the others do not",
     "name": "what the registries say about a service name or port number",
     "serve": "echo, discard, chargen, qotd, users, daytime, time: small servers over TCP and UDP",
     "echo": "the echo client: sends, prints what came back, and how long it took",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from portside.errors import BadRequest
+from portside.errors import BadRequest, NotSupported
 from portside.probe.records import STATES
 from portside.record import Record
 
@@ -54,9 +54,10 @@ class Counters:
     """How far a method is, kept up to date by it.
 
     `total` and `decided`: probes.  `sent`: attempts, retries included.  `retried`: attempts that were not the first.
-    `answered`: attempts that had any answer.  `local`: attempts that failed here and were made again.  `dropped`:
-    answers that the kernel threw away before they were read.  `states`: (state, reason) -> how many.  `notes`: what
-    the user should know of how it went, each once, in words.
+    `answered`: attempts that had any answer; `late`: those of them that were not the first, which is what shows loss.
+    `local`: attempts that failed here and were made again.  `dropped`: answers that the kernel threw away before they
+    were read.  `states`: (state, reason) -> how many.  `notes`: what the user should know of how it went, each once,
+    in words.
     """
 
     def __init__(self, total: int) -> None:
@@ -65,6 +66,7 @@ class Counters:
         self.sent = 0
         self.retried = 0
         self.answered = 0
+        self.late = 0
         self.local = 0
         self.dropped = 0
         self.states: dict[tuple[str, str], int] = {}
@@ -91,4 +93,10 @@ def open_method(name: str, order: Order, options: Options, left: Left) -> Method
         from portside.probe.syn import Syn
 
         return Syn(order, options, left)
+    if name == "connect":
+        from portside.probe.connect import Connect
+
+        return Connect(order, options, left)
+    if name in METHODS:
+        raise NotSupported("scan", "", f"the method '{name}' is not built")
     raise BadRequest("scan", "", f"no method '{name}'", f"use one of {', '.join(METHODS)}")

@@ -6,6 +6,8 @@ import os
 
 from portside.record import Record
 
+_ENOUGH = 1 << 20  # no use for more descriptors; an unlimited hard limit is no number
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from portside.system.host import Host
@@ -52,3 +54,18 @@ def conntrack(host: Host) -> Use:
         host.read_or(f"/proc/sys/net/netfilter/nf_conntrack_{name}").strip() for name in ("count", "max")
     )
     return Use(int(count), int(most)) if count.isdecimal() and most.isdecimal() else Use(0, None)
+
+
+def raise_descriptor_limit() -> int:
+    """Raise the soft limit on open descriptors to the hard one, which takes no privilege; return what it is now."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _ENOUGH if hard == resource.RLIM_INFINITY else min(hard, _ENOUGH)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
+        except (OSError, ValueError):  # a lower ceiling than the hard limit tells (fs.nr_open)
+            pass
+    return _ENOUGH if soft == resource.RLIM_INFINITY else min(soft, _ENOUGH)
