@@ -63,6 +63,8 @@ __all__ = [  # noqa: RUF022 (in the order of use)
     "Socket", "Endpoint", "Queues", "Backlog", "Timer", "Owner", "Process", "Container", "Reach", "Report", "Peer",
     "Walk", "Step", "Gap", "Host", "listen_fds", "Passed", "notify",
     "PortsideError", "BadRequest", "BadReply", "NotPermitted", "NotSupported", "TimedOut", "Vanished",
+    "scan", "Scan", "Result", "Progress",
+    "Host", "PortsideError", "BadRequest", "BadReply", "NotPermitted", "NotSupported", "TimedOut", "Vanished",
 ]  # fmt: skip
 
 

@@ -72,7 +72,7 @@ def commands():
     for page in PAGES:
         for block in SHELL.findall(page.read_text()):
             for line in block.splitlines():
-                found = re.match(r"(?:\w*\$ )?((?:sudo )?portside\b.*)", line.strip())
+                found = re.match(r"(?:\w*\$ )?((?:sudo )?portside\b(?!:).*)", line.strip())
                 if found and found[1].split()[1:2] not in FACES:
                     yield page, found[1].removeprefix("sudo ")
 

@@ -68,6 +68,7 @@ ALLOWED = {
     "pick": ARGPARSE | SMALL | NETLINK,
     **dict.fromkeys(CHANGING, ARGPARSE | SMALL | {"textwrap"}),
     "changes": ARGPARSE | SMALL | BPF | NETLINK | JOURNAL,
+    "scan": ARGPARSE | SMALL | NETLINK | {"heapq", "_heapq", "resource"},
     "name": ARGPARSE | SMALL,
     "serve": ARGPARSE | SMALL | NETLINK | {"gc", "heapq", "_heapq"},
     "echo": ARGPARSE | SMALL | NETLINK,
@@ -86,6 +87,7 @@ MOST_OF_OURS = {
     "pick": 24,
     **dict.fromkeys(CHANGING, 10),
     "changes": 44,
+    "scan": 50,
     "name": 18,
     "serve": 32,
     "echo": 20,
@@ -150,6 +152,8 @@ def words(name: str, port: str) -> list[str]:
     given = {"who": [port], "why": [port], "free": ["1", "--dry-run"], "name": ["https"]}
     given |= {"echo": ["127.0.0.1", port, "nothing", "--count", "0"], "forward": ["0", port, "--dry-run"]}
     given |= {"install": ["9", "--print", "--for", "systemd", "--", "/bin/cat"], "uninstall": ["9"]}
+    given |= {"echo": ["127.0.0.1", port, "nothing", "--count", "0"]}
+    given |= {"scan": ["127.0.0.1", "-p", port, "--method", "connect"]}
     return ["--help"] if name in CHANGING else given.get(name, [])
 
 

@@ -66,6 +66,8 @@ _SPARE_DESCRIPTORS = 64  # for everybody else in this process
 _SLICE = 64  # probes started between two looks at the answers
 _BATCH = 512  # results
 _HOME_TRIES = 32  # misses after which a verdict is no longer asked for at once
+_MORE_TRIES = 4  # where the way loses packets
+_MISSED = 0.01  # answers that may be expected to be lost in all tries
 _LOCAL_TRIES = 40
 _LOCAL_PAUSE = 0.05  # seconds
 _MOST_DOUBTS = 4
@@ -327,13 +329,22 @@ class Connect:
             _end(attempt.used)
             attempt.used = None
             attempt.tries += 1
-            if attempt.tries < self._attempts:
+            if not self._enough(attempt.tries):
                 attempt.due = now
                 heapq.heappush(self._again, attempt)
             else:
                 self._decide(attempt, _SILENT, None)
             if not self.counters.late:  # silence is no sign of loss: filters are silent
                 self._window.grow()
+
+    def _enough(self, tries: int) -> bool:
+        """Tell whether silence after so many tries is believed: a lossy way takes more of them."""
+        if tries < self._attempts:
+            return False
+        counters = self.counters
+        if not counters.late or self._attempts == 1 or tries >= self._attempts + _MORE_TRIES:
+            return True
+        return counters.answered * (counters.late / counters.answered) ** tries < _MISSED
 
     # its end
 
