@@ -62,9 +62,7 @@ __all__ = [  # noqa: RUF022 (in the order of use)
     "list_ports", "sockets", "who", "why_port", "why_host", "pick", "pick_ports", "Snapshot", "OpenPort", "Holder",
     "Socket", "Endpoint", "Queues", "Backlog", "Timer", "Owner", "Process", "Container", "Reach", "Report", "Peer",
     "Walk", "Step", "Gap", "Host", "listen_fds", "Passed", "notify",
-    "list_ports", "sockets", "who", "pick", "pick_ports", "Snapshot", "OpenPort", "Holder", "Socket",
-    "Endpoint", "Queues", "Backlog", "Timer", "Owner", "Process", "Container", "Reach", "Report", "Peer", "Gap",
-    "Host", "listen_fds", "Passed", "notify", "scan", "Scan", "Result", "Progress",
+    "scan", "Scan", "Result", "Progress",
     "PortsideError", "BadRequest", "BadReply", "NotPermitted", "NotSupported", "TimedOut", "Vanished",
 ]  # fmt: skip
 
