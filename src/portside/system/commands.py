@@ -98,7 +98,10 @@ def replace_file(path: str, content: str | None, mode: int = 0o644) -> None:
         _rename(beside, path, content)
         _sync_directory(directory)
     except OSError as error:
-        _unlink(beside)
+        try:
+            _unlink(beside)
+        except OSError:  # what failed first is what is told
+            pass
         raise _file_error("write", path, error) from error
 
 
