@@ -83,7 +83,7 @@ MOST_OF_OURS = {
     "free": 72,
     "tune": 78,
     "install": 30,
-    "uninstall": 20,
+    "uninstall": 22,
     "pick": 24,
     **dict.fromkeys(CHANGING, 10),
     "changes": 44,

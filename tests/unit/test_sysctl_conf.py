@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from portside.errors import NotPermitted
-from portside.system import files, sysctl_files
+from portside.system import sysctl_files
 from portside.wire import sysctl_conf
 from portside.wire.sysctl_conf import Entry
 
@@ -76,23 +75,3 @@ def test_files_apply_by_name_and_the_first_directory_wins(tmp_path):
         ("/run/sysctl.d/99-z.conf", "z.z=1"),
         ("/etc/sysctl.conf", "c.c=1"),
     ]
-
-
-def test_a_file_is_replaced_in_one_step_and_taken_away(tmp_path):
-    path = tmp_path / "deep" / "file"
-    files.replace(str(path), "one\n")
-    files.replace(str(path), "two\n")
-    assert path.read_text() == "two\n"
-    assert path.stat().st_mode & 0o777 == 0o644
-    files.replace(str(path), None)
-    files.replace(str(path), None)
-    assert list(path.parent.iterdir()) == []
-
-
-def test_a_file_that_may_not_be_written(tmp_path, monkeypatch):
-    def refuse(*_args, **_more):
-        raise PermissionError(13, "no")
-
-    monkeypatch.setattr("os.makedirs", refuse)
-    with pytest.raises(NotPermitted, match=r"write '.*/x/file': permission denied; run it with sudo"):
-        files.replace(str(tmp_path / "x" / "file"), "text")

@@ -108,10 +108,10 @@ def _how(arguments: SimpleNamespace, kind: str) -> str:
 def _command(words: list[str]) -> tuple[tuple[str, ...], str]:
     """Return the command with its program's path, and where it must run for its relative paths to hold."""
     from portside.errors import BadRequest
-    from portside.system import service_tools
+    from portside.system import commands
 
-    program = service_tools.find(words[0], os.environ.get("PATH", ""))
-    if not program:
+    program = os.path.abspath(words[0]) if "/" in words[0] else commands.find(words[0])
+    if not program or not os.access(program, os.X_OK) or os.path.isdir(program):
         raise BadRequest("install", f"'{words[0]}'", "there is no such program, or it is not executable")
     relative = any(not word.startswith(("/", "-")) and os.path.exists(word) for word in words[1:])
     return (program, *words[1:]), os.getcwd() if relative else ""

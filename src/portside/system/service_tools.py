@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from portside.errors import NotPermitted, NotSupported, PortsideError, TimedOut
-from portside.system import systemctl
+from portside.system import commands, systemctl
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,11 +17,9 @@ if TYPE_CHECKING:
 SYSTEMD, OPENRC, SYSV, FREEBSD, LAUNCHD, INETD, XINETD = (
     "systemd", "openrc", "sysv", "freebsd", "launchd", "inetd", "xinetd",
 )  # fmt: skip
-KINDS = (SYSTEMD, SYSV, OPENRC, FREEBSD, LAUNCHD, INETD, XINETD)
 
 _LONGEST = 1 << 20  # of what a command says
 SECONDS = 120.0  # a stop job may take 90 (TimeoutStopSec), and so may a start job
-_PATH = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"
 _PROXYD = ("/usr/lib/systemd/systemd-socket-proxyd", "/lib/systemd/systemd-socket-proxyd")
 
 
@@ -54,21 +52,6 @@ def proxyd(root: str = "") -> str:
     return next((path for path in _PROXYD if os.path.exists(root + path)), _PROXYD[0])
 
 
-def find(program: str, path: str = "") -> str:
-    """Return the absolute path of a program, empty where there is none; `path` is searched before the usual ones."""
-    if "/" in program:
-        made = os.path.abspath(program)
-        return made if _runs(made) else ""
-    for directory in f"{path}:{_PATH}".split(":"):
-        if directory.startswith("/") and _runs(os.path.join(directory, program)):
-            return os.path.join(directory, program)
-    return ""
-
-
-def _runs(path: str) -> bool:
-    return os.access(path, os.X_OK) and not os.path.isdir(path)
-
-
 def run(argv: Sequence[str], *, seconds: float = SECONDS) -> str:
     """Run a command of the host's service manager and return what it wrote.
 
@@ -78,10 +61,10 @@ def run(argv: Sequence[str], *, seconds: float = SECONDS) -> str:
     import tempfile
 
     shown = f"'{' '.join(argv)}'"
-    program = find(argv[0])
+    program = commands.find(argv[0])
     if not program:
         raise NotSupported("run", shown, f"there is no {argv[0]} here")
-    environment = {**os.environ, "LC_ALL": "C", "PATH": _PATH, "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": "cat"}
+    environment = {**os.environ, "LC_ALL": "C", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": "cat"}
     environment.setdefault(
         "XDG_RUNTIME_DIR", f"/run/user/{os.geteuid()}"
     )  # sudo drops it; systemctl --user asks

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import time
 
-from portside.errors import NotPermitted, NotSupported, PortsideError
+from portside.errors import NotSupported, PortsideError
 from portside.record import Record
 from portside.see.tune import changes, settings
-from portside.system import files, netns, sysctl, sysctl_files
+from portside.system import commands, files, netns, sysctl, sysctl_files
 from portside.system.host import LIVE, Host
 from portside.wire import sysctl_conf
 
@@ -111,7 +111,7 @@ def _write_setting(name: str, value: str | None, root: str) -> None:
     text = sysctl_files.read(sysctl_files.OURS, root)
     written = None if value is None else settings.kernel_text(setting, value)
     new = sysctl_conf.changed(text, setting.sysctl, written, COMMENT)
-    files.replace(root + sysctl_files.OURS, new or None)
+    commands.replace_file(root + sysctl_files.OURS, new or None)
 
 
 def _overriding(change: Change, root: str) -> str:
@@ -160,7 +160,7 @@ def _write_record(record: tuple[Change, ...], root: str) -> bool:
 
     text = json.dumps(changes.to_json(record), indent=1) + "\n"
     try:
-        files.replace(_record_path(root), text if record else None)
-    except (NotPermitted, NotSupported):
+        commands.replace_file(_record_path(root), text if record else None)
+    except PortsideError:
         return False
     return True

@@ -11,7 +11,7 @@ import os
 
 from portside.errors import BadReply, BadRequest, PortsideError
 from portside.record import Record
-from portside.system import files, service_tools
+from portside.system import commands, files, service_tools
 from portside.use.install.plan import File, Line, Plan
 
 TYPE_CHECKING = False
@@ -72,7 +72,8 @@ def install(wanted: Installed, root: str = "", run: Runner = service_tools.run) 
     enabling = False
     try:
         for file in plan.files:
-            files.replace(root + file.path, file.text, file.mode)
+            commands.replace_file(root + file.path, file.text)
+            os.chmod(root + file.path, file.mode)  # whatever the umask
         for line in plan.lines:
             _change_line(line, root, there=True)
         for check in plan.checks:
@@ -93,7 +94,7 @@ def uninstall(installed: Installed, root: str = "", run: Runner = service_tools.
         if not os.path.lexists(root + file.path):
             continue
         if _text(root + file.path) == file.text:
-            files.replace(root + file.path, None)
+            commands.replace_file(root + file.path, None)
             gone.append(file.path)
         else:
             kept.append(file.path)
@@ -115,7 +116,7 @@ def find(port: int, protocol: str, unit: str = "", root: str = "") -> Installed 
 
 def _check(check: Command, plan: Plan, root: str, run: Runner) -> None:
     """Run a check over the files where they were written; one whose program is not here is passed over."""
-    if not service_tools.find(check[0]):
+    if not commands.find(check[0]):
         return
     paths = {file.path for file in plan.files}
     run(tuple(root + word if word in paths else word for word in check))
@@ -154,7 +155,7 @@ def _change_line(line: Line, root: str, *, there: bool) -> None:
         lines.append(line.text + "\n")
     new = "".join(lines)
     if new != text:
-        files.replace(path, new, files.mode_of(path))
+        commands.replace_file(path, new)
 
 
 def _text(path: str) -> str:
@@ -190,7 +191,7 @@ def _write_record(record: tuple[Installed, ...], root: str) -> None:
     import json
 
     text = json.dumps([_to_json(one) for one in record], indent=1) + "\n"
-    files.replace(record_path(root), text if record else None, 0o600)
+    commands.replace_file(record_path(root), text if record else None, 0o600)
 
 
 def _to_json(one: Installed) -> dict[str, Any]:
