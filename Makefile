@@ -4,7 +4,7 @@
 
 VENV := .venv
 # each is benchmarks/NAME.py
-BENCHMARKS := see
+BENCHMARKS := see faces
 PYTHON_IN := $(VENV)/bin/python
 export PYTHON
 

@@ -18,11 +18,15 @@ class Unknown(Exception):
 
 
 class Long(Record):
-    """A long option: `argument` is `no`, `required` or `optional`; `short` is the letter it stands for, if any."""
+    """A long option: `argument` is `no`, `required` or `optional`; `short` is the letter it stands for, if any.
+
+    One that is `exact` cannot be abbreviated, and makes no other ambiguous.
+    """
 
     name: str
     argument: str = "no"
     short: str = ""
+    exact: bool = False
 
 
 def getopt(
@@ -66,7 +70,7 @@ def _long(word: str, table: dict[str, Long], rest: list[str]) -> tuple[str, str 
 
 def _abbreviated(name: str, table: dict[str, Long]) -> Long:
     """Find the option that `name` is the start of; several that mean the same are one."""
-    near = [option for option in table.values() if option.name.startswith(name)]
+    near = [option for option in table.values() if option.name.startswith(name) and not option.exact]
     if not near:
         raise Unknown(f"unrecognized option '--{name}'")
     if any(

@@ -64,7 +64,7 @@ class Columns:
         longest = list(self._longest)
         for column in self._shown:
             cells = [row[column] for row in rows]
-            if last and column == REST:
+            if last and column == REST and rows[-1] is not HEADER:
                 cells.pop()
             longest[column] = max(longest[column], _longest(cells))
         return longest

@@ -1,4 +1,4 @@
-"""ss -N NAME: run in another network namespace, by its name under /run/netns or its file's path."""
+"""ss -N NAME: run in another network namespace, by its name under /run/netns."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NAMED = "/run/netns"
 
 def run_in(name: str, function: Callable[[], int]) -> int:
     """Return what `function` returns in that namespace; raises Stop where it cannot be entered."""
-    path = name if "/" in name else f"{_NAMED}/{name}"
+    path = f"{_NAMED}/{name}"
     shown = printable(name)
     try:
         inode = os.stat(path).st_ino

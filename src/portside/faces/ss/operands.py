@@ -148,7 +148,7 @@ class Operands:
                 self.said = f'Error: an inet prefix is expected rather than "{said}".\n'
                 return None
             places = tuple(found)
-        return End(local, tuple(place for place in places if place.bits), port, AF_UNSPEC)
+        return End(local, places, port, AF_UNSPEC)
 
     def _port(self, text: str) -> int | None:
         number = integer(text)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _LIST = "/etc/services"
 _PROTOCOLS = "/etc/protocols"
+_MAPPED = bytes(10) + b"\xff\xff"
 _USUAL_RANGE = (1024, 4999)  # where the kernel does not tell its own
 _TRANSPORTS = {6: "tcp", 17: "udp", 132: "sctp"}
 
@@ -32,6 +33,7 @@ class Services:
         self._first, self._last = _bounds(port_range)
         self._lists: dict[str, dict[int, str]] = {}
         self._mapped: list[tuple[int, int, str]] | None = None
+        self._hosts: dict[bytes, str] = {}
         self._entries: list[tuple[str, int, str]] | None = None
 
     def ephemeral(self, port: int) -> bool:
@@ -105,11 +107,13 @@ class Services:
     def host(self, raw: bytes) -> str:
         """Return an address (4 or 16 bytes), with -r the name of its host."""
         if self._resolve:
-            from portside.system.hostnames import host_name
+            from portside.system.resolver import host_of
 
-            found = host_name(format_ipv4(raw) if len(raw) == 4 else format_ipv6(raw))
+            found = self._hosts.get(raw)
+            if found is None:
+                found = self._hosts[raw] = printable(host_of(raw.removeprefix(_MAPPED)))
             if found:
-                return printable(found)
+                return found
         return format_ipv4(raw) if len(raw) == 4 else format_ipv6(raw)
 
 

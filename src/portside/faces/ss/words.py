@@ -22,13 +22,14 @@ _LONG = (
     Long("memory", short="m"), Long("info", short="i"), Long("processes", short="p"), Long("threads", short="T"),
     Long("bpf", short="b"), Long("events", short="E"), Long("dccp", short="d"), Long("tcp", short="t"),
     Long("sctp", short="S"), Long("udp", short="u"), Long("raw", short="w"), Long("unix", short="x"), Long("tipc"),
-    Long("vsock"), Long("all", short="a"), Long("listening", short="l"), Long("bound-inactive", short="B"),
+    Long("vsock"), Long("all", short="a"), Long("listening", short="l"),
+    Long("bound-inactive", short="B", exact=True),
     Long("ipv4", short="4"), Long("ipv6", short="6"), Long("packet", short="0"), Long("family", "required", "f"),
     Long("socket", "required", "A"), Long("query", "required", "A"), Long("summary", short="s"),
     Long("diag", "required", "D"), Long("filter", "required", "F"), Long("version", short="V"),
     Long("help", short="h"), Long("context", short="Z"), Long("contexts", short="z"), Long("net", "required", "N"),
     Long("tipcinfo"), Long("tos"), Long("cgroup"), Long("kill", short="K"), Long("no-header", short="H"),
-    Long("no-queues", short="Q"), Long("xdp"), Long("mptcp", short="M"), Long("oneline", short="O"),
+    Long("no-queues", short="Q", exact=True), Long("xdp"), Long("mptcp", short="M"), Long("oneline", short="O"),
     Long("inet-sockopt"),
 )  # fmt: skip
 
@@ -77,7 +78,8 @@ class _Reading:
         elif option in _FAMILIES:
             self.selection.add_family(_FAMILIES[option])
         elif option in ("a", "l"):
-            self.states = selection.ALL if option == "a" else selection.LISTENING
+            bound = self.states & selection.BOUND
+            self.states = bound | (selection.ALL if option == "a" else selection.LISTENING)
         elif option == "B":
             self.states |= selection.BOUND
         elif option == "f":
