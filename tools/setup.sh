@@ -32,6 +32,13 @@ dbus-daemon:dbus
 systemd-analyze:systemd
 systemd-socket-activate:systemd
 xmllint:libxml2-utils
+nc.openbsd:netcat-openbsd
+nc.traditional:netcat-traditional
+busybox:busybox
+ncat:ncat
+socat:socat
+curl:curl
+openssl:openssl
 '
 # The same for programs that the benchmarks alone call.
 BENCH_COMMANDS='

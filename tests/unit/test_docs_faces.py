@@ -22,6 +22,7 @@ from portside.faces import FACES
 from portside.testing import Namespace
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "guides" / "coming-from-other-tools.md"
+TALKERS = {"nc", "ncat"}  # they print what a peer sends, not what is open
 ROW = re.compile(r"^\| `([^`]+)` \| (?:`([^`]+)`)? ?\|", re.M)
 
 
@@ -67,7 +68,11 @@ def test_every_command_on_the_page_works(runs):
 
 def test_what_the_listener_matches_is_found(runs):
     """A command that asks for port 8080 tells it, by number or by the name that /etc/services has for it."""
-    asked = [(words, out) for words, _, out, _ in runs if "8080" in " ".join(words) and "-t" not in words]
+    asked = [
+        (words, out)
+        for words, _, out, _ in runs
+        if "8080" in " ".join(words) and "-t" not in words and words[0] not in TALKERS
+    ]
     assert len(asked) >= 3
     assert all("8080" in out or "http-alt" in out for _, out in asked), asked
 

@@ -30,14 +30,15 @@ class Long(Record):
 
 
 def getopt(
-    words: list[str], short: str, long: Iterable[Long] = (), *, permute: bool = True
+    words: list[str], short: str, long: Iterable[Long] | None = (), *, permute: bool = True
 ) -> tuple[list[tuple[str, str | None]], list[str]]:
     """Return the options in order, and the operands.
 
     `short` is getopt's string (`ab:c::`).  An option is told as its letter, a long one without a letter by its name;
-    its argument is None where it has none.  `permute` False stops at the first operand.  Raises Unknown.
+    its argument is None where it has none.  `long` None is getopt(3) itself, to which `--name` is a bundle.
+    `permute` False stops at the first operand.  Raises Unknown.
     """
-    table = {one.name: one for one in long}
+    table = {one.name: one for one in long or ()}
     found: list[tuple[str, str | None]] = []
     operands: list[str] = []
     rest = list(words)
@@ -45,7 +46,7 @@ def getopt(
         word = rest.pop(0)
         if word == "--":
             return found, operands + rest
-        if word.startswith("--"):
+        if word.startswith("--") and long is not None:
             found.append(_long(word[2:], table, rest))
         elif word.startswith("-") and word != "-":
             _bundle(word[1:], short, rest, found)

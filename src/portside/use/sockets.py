@@ -16,8 +16,15 @@ from portside.use.activation import listen_fds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
+    Prepare = Callable[[socket.socket, "Address"], None]
+    Told = Callable[["Address", PortsideError], None]
+
+STREAM, DATAGRAM = int(socket.SOCK_STREAM), int(socket.SOCK_DGRAM)
+DCCP = 6  # SOCK_DCCP, include/linux/net.h
+V4, V6 = int(socket.AF_INET), int(socket.AF_INET6)
 BACKLOG = 4096  # the kernel cuts it to net.core.somaxconn
 
 
@@ -68,51 +75,124 @@ def unix_address(path: str, type: int = socket.SOCK_STREAM) -> Address:
 
 
 def connect(
-    address: Address, *, timeout: float | None = None, source: Address | None = None
+    address: Address,
+    *,
+    timeout: float | None = None,
+    source: Address | None = None,
+    prepare: Prepare | None = None,
 ) -> socket.socket:
-    """Return a connected socket; raises what `failure` makes of the kernel's answer."""
-    made = socket.socket(address.family, address.type, address.protocol)
+    """Return a connected socket; `prepare` is given it and the address before.
+
+    Raises what `failure` makes of the kernel's answer.
+    """
+    made = _made("connect to", address)
     try:
         if source is not None:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            made.bind(source.place)
+            _bind(made, source)
+        if prepare is not None:
+            prepare(made, address)
         made.settimeout(timeout)
         made.connect(address.place)
         made.settimeout(None)
     except OSError as error:
         made.close()
         raise failure("connect to", address, error, timeout) from error
+    except BaseException:
+        made.close()
+        raise
     return made
 
 
 def connect_any(
-    addresses: list[Address], *, timeout: float | None = None, source: Address | None = None
+    addresses: list[Address],
+    *,
+    timeout: float | None = None,
+    source: Address | None = None,
+    prepare: Prepare | None = None,
+    on_failure: Told | None = None,
 ) -> socket.socket:
     """Return a socket connected to the first address that answers; raises the last failure."""
     last: PortsideError = NotSupported("connect", "", "there is no address to try")
     for address in addresses:
         try:
-            return connect(address, timeout=timeout, source=source)
+            return connect(address, timeout=timeout, source=source, prepare=prepare)
         except PortsideError as error:
+            if error.operation != "connect to":  # what we asked for ourselves: no other address mends it
+                raise
             last = error
+            if on_failure is not None:
+                on_failure(address, error)
     raise last
 
 
-def listen(address: Address, *, backlog: int = BACKLOG, v6only: bool | None = None) -> socket.socket:
+def listen(
+    address: Address, *, backlog: int = BACKLOG, v6only: bool | None = None, prepare: Prepare | None = None
+) -> socket.socket:
     """Return a bound socket, listening if it is a stream; `v6only` None leaves the kernel's default."""
-    made = socket.socket(address.family, address.type, address.protocol)
+    made = _made("listen on", address)
     try:
         if address.family != socket.AF_UNIX:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if address.family == socket.AF_INET6 and v6only is not None:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(v6only))
+        if prepare is not None:
+            prepare(made, address)
         made.bind(address.place)
         if address.type != socket.SOCK_DGRAM:
             made.listen(backlog)
     except OSError as error:
         made.close()
         raise failure("listen on", address, error) from error
+    except BaseException:
+        made.close()
+        raise
     return made
+
+
+def _made(operation: str, address: Address) -> socket.socket:
+    try:
+        return socket.socket(address.family, address.type, address.protocol)
+    except OSError as error:
+        raise failure(operation, address, error) from error
+
+
+def _bind(made: socket.socket, source: Address) -> None:
+    try:
+        made.bind(source.place)
+    except OSError as error:
+        raise failure("bind to", source, error) from error
+
+
+def names(place: Any, *, numeric: bool = False) -> tuple[str, str]:
+    """Return the host and port of an address as getpeername gives it; the host's name unless `numeric`."""
+    flags = socket.NI_NUMERICSERV | (socket.NI_NUMERICHOST if numeric else 0)
+    try:
+        return socket.getnameinfo(place, flags)
+    except (OSError, UnicodeError):
+        return socket.getnameinfo(place, flags | socket.NI_NUMERICHOST)
+
+
+def port_of(service: str, protocol: str) -> int | None:
+    """Return the port of a service's name, None where it has none."""
+    try:
+        return socket.getservbyname(service, protocol)
+    except (OSError, UnicodeError, ValueError):
+        return None
+
+
+def service_of(port: int, protocol: str) -> str:
+    """Return the name of the service that a port is for, empty where it has none."""
+    try:
+        return socket.getservbyport(port, protocol)
+    except OSError:
+        return ""
+
+
+def pass_descriptor(to: int, passed: socket.socket) -> None:
+    """Send a copy of a socket over a Unix socket, with one byte beside it (SCM_RIGHTS).  Raises OSError."""
+    with socket.socket(fileno=os.dup(to)) as channel:
+        socket.send_fds(channel, [b"\0"], [passed.fileno()])
 
 
 def listen_everywhere(

@@ -83,11 +83,28 @@ class Flow:
 
 
 class Copy(Flow):
-    """Read and write; `change` is applied to what was read, `rest` is delivered first."""
+    """Read and write; `change` is applied to what was read, `rest` is delivered first.
 
-    def __init__(self, source: End, sink: End, change: Change | None = None, rest: bytes = b"") -> None:
+    `chunk` is the most that is read at once, and what one datagram is made of; `reads` ends the flow after so many
+    (0: never); `steady` makes one `move` one read, for those that are paced.
+    """
+
+    def __init__(
+        self,
+        source: End,
+        sink: End,
+        change: Change | None = None,
+        rest: bytes = b"",
+        *,
+        chunk: int = _COPY,
+        reads: int = 0,
+        steady: bool = False,
+    ) -> None:
         super().__init__(source, sink)
         self._change = change
+        self._scratch = _scratch[:chunk]
+        self._left = reads
+        self._rounds = 1 if steady else _ROUNDS
         self._pending = memoryview(rest)
         self._last = False
         self._full = 0
@@ -103,7 +120,7 @@ class Copy(Flow):
         may_read = self.waits == SOURCE or not self.source.foreign
         may_write = self.waits == SINK or not self._sink_asks
         rounds = 0
-        while rounds < _ROUNDS or self.source.buffered or self._last:
+        while rounds < self._rounds or self.source.buffered or self._last:
             rounds += 1
             if self._pending or self.sink.unsent:
                 if not (may_write and self._deliver()):
@@ -136,18 +153,26 @@ class Copy(Flow):
         """Read once and write on at once; return whether more can be expected right now."""
         self.waits = SOURCE
         try:
-            size = self.source.read_into(_scratch)
+            size = self.source.read_into(self._scratch)
         except BlockingIOError:
             return False
         except OSError as error:
             raise Broke(error, reading=True) from error
-        self._last = not size
+        self._last = not size or self._left == 1
+        self._left -= 1
         self._full = self._full + 1 if self._splices and size >= _BULK else 0
-        data = _scratch[:size] if self._change is None else memoryview(self._change(bytes(_scratch[:size])))
+        data = self._scratch[:size]
+        if self._change is not None:
+            data = memoryview(self._change(bytes(data)))
         if data:
             left = data[self._write(data) :] if may_write else data
             self._pending = memoryview(bytes(left)) if left else _EMPTY
-        return not size or (size == _COPY and not self.source.foreign) or self.source.buffered
+        return self._last or (size == len(self._scratch) and not self.source.foreign) or self.source.buffered
+
+    def inject(self, data: bytes) -> None:
+        """Deliver something of our own behind what is pending."""
+        self._pending = memoryview(bytes(self._pending) + data)
+        self.waits = SINK
 
     def _deliver(self) -> bool:
         """Write what is pending; return whether it is gone."""
