@@ -244,6 +244,19 @@ def test_an_init_script_from_installing_to_uninstalling(stage):
     assert "'portside-8080' was installed on it; portside uninstall 8080" in done.stderr
 
 
+def test_a_port_that_somebody_has_is_not_installed_on(stage):
+    """What has it would answer, and everything would look well."""
+    done = stage("""
+        {python} -m http.server 8080 >/dev/null 2>&1 & server=$!
+        while ! ss -Hltn 'sport = 8080' | grep -q 8080; do sleep 0.05; done
+        portside install 8080 --for sysv -- {python} -m http.server 8080; echo code $?
+        kill $server
+        left
+    """)
+    assert done.stdout == "code 2\n"
+    assert "something has it already; see 'portside who 8080'" in done.stderr
+
+
 def test_a_program_that_does_not_come_up_is_told(stage):
     require(shutil.which("update-rc.d") and shutil.which("service"), "needs update-rc.d and service")
     done = stage("""

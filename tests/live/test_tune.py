@@ -92,6 +92,27 @@ def test_another_namespace_s_changes_are_not_undone_here(space, tmp_path):
     assert space.call(lambda: applying.find_undo(root=str(tmp_path))) is None
 
 
+def test_what_another_boot_set_for_itself_is_forgotten(space, tmp_path):
+    require(os.geteuid() == 0, "needs root, for the settings of a network namespace")
+    path = tmp_path / "var/lib/portside/tune.json"
+    space.call(change, "keepalive", "100", str(tmp_path))
+    record = json.loads(path.read_text())
+    lasting = record[0] | {
+        "boot": "earlier",
+        "persist": True,
+        "name": "somaxconn",
+        "before": "1",
+        "after": "2",
+    }
+    path.write_text(json.dumps([record[0] | {"boot": "earlier"}, lasting, *record]))
+    space.call(change, "keepalive-probes", "5", str(tmp_path))
+    assert [one["name"] for one in json.loads(path.read_text())] == [
+        "somaxconn",
+        "keepalive",
+        "keepalive-probes",
+    ]
+
+
 def test_what_somebody_changed_since_is_not_overwritten(space, tmp_path):
     require(os.geteuid() == 0, "needs root, for the settings of a network namespace")
 

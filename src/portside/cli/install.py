@@ -184,7 +184,7 @@ def _print(wish: Wish, plan: Plan, output: Output) -> int:
 def _ephemeral_warning(wish: Wish) -> tuple[str, ...]:
     from portside.system.port_ranges import read_host_ranges
 
-    if not read_host_ranges().is_ephemeral(wish.port):
+    if os.uname().sysname != "Linux" or not read_host_ranges().is_ephemeral(wish.port):
         return ()
     return (
         f"port {wish.port} lies in the ephemeral range: any connection may be given it first; 'install' reserves it",
@@ -194,9 +194,17 @@ def _ephemeral_warning(wish: Wish) -> tuple[str, ...]:
 def _install(wish: Wish, plan: Plan, output: Output) -> int:
     """Write, check, enable, reserve, and see whether it answers."""
     from portside.cli import reservation
+    from portside.errors import BadRequest
     from portside.system import service_tools
     from portside.use.install import applying, verifying
 
+    if verifying.taken(wish.port, wish.protocol, wish.address):
+        raise BadRequest(
+            "install",
+            f"port {wish.port}/{wish.protocol}",
+            "something has it already",
+            f"see 'portside who {wish.port}'",
+        )
     inside = bool(_ephemeral_warning(wish))
     applying.install(applying.Installed(wish.port, wish.protocol, plan, reserved=inside))
     if inside:

@@ -54,7 +54,8 @@ def carry_out(change: Change, host: Host = LIVE, root: str = "") -> Done:
         text = sysctl_files.read(sysctl_files.OURS, root)
         change = change.replace(file_before=sysctl_conf.last(text, change.setting.sysctl))
     change = change.replace(network=netns.cookie(), boot=_boot(host), at=time.time())
-    before = read_record(root)
+    # what another boot set for that boot alone is gone
+    before = tuple(one for one in read_record(root) if one.persist or one.boot == change.boot)
     recorded = _write_record((*before, change), root)
     try:
         now = _set(change.name, change.after, host)

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from portside.use.install.plan import Command, Plan
     from portside.use.install.wish import Wish
 
-SECONDS = 5.0
+SECONDS = 10.0
+_PATIENCE = 5.0  # for one connection
 _TICK = 0.1
 
 
@@ -33,18 +34,22 @@ def answers(port: int, protocol: str, address: str = "", seconds: float = SECOND
         time.sleep(_TICK)
 
 
+def taken(port: int, protocol: str, address: str = "") -> bool:
+    """Whether something has the port already: it would answer in the place of what is installed."""
+    return reserving.why_not_bindable(port, protocol, address, reuse=protocol == "tcp") == errno.EADDRINUSE
+
+
 def _tcp(port: int, address: str) -> str:
     try:
         places = sockets.resolve(address or "localhost", port, numeric=bool(address))
-        sockets.connect_any(places, timeout=SECONDS).close()
+        sockets.connect_any(places, timeout=_PATIENCE).close()
     except PortsideError as error:
         return str(error)
     return ""
 
 
 def _udp(port: int, address: str) -> str:
-    taken = reserving.why_not_bindable(port, "udp", address) == errno.EADDRINUSE
-    return "" if taken else f"nobody has bound port {port}/udp"
+    return "" if taken(port, "udp", address) else f"nobody has bound port {port}/udp"
 
 
 def failed(wish: Wish, plan: Plan, run: Callable[[Command], str]) -> str:
