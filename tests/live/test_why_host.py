@@ -9,6 +9,7 @@ import resource
 import shutil
 
 import pytest
+from tests.live.conftest import NOBODY
 from tests.live.why_stage import ROOT, WAIT, linked, set_sysctl, staged
 from tests.support import require
 
@@ -143,6 +144,35 @@ def test_refused_and_rejected_are_told_apart(stage):
     assert told[85]["facts"]["icmp"] is None
 
 
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ("add rule inet t i tcp dport 8080 reject", "tcp dport 8080 reject"),
+        ("add rule inet t i iifname lo tcp dport 8000-9000 drop", "silence"),
+        ("add chain inet t i { policy drop; }", "policy drop"),
+    ],
+)
+def test_the_firewall_refuses_and_its_rule_is_taken_away(stage, rule, words):
+    require(shutil.which("nft"), "nft of nftables is not installed")
+    stage.start(f"made = listener(); ready(); {WAIT}")
+    rules = "add table inet t; add chain inet t i { type filter hook input priority 0; };"
+    if "policy" in rule:  # what comes back to the client must get through
+        rules += "add rule inet t i ct state established accept;"
+    assert stage.space.run(["nft", rules + rule]).returncode == 0
+    told = stage.mended("firewall", "127.0.0.1:8080", "--timeout", "0.3")
+    assert words in told["evidence"]
+    assert told["facts"]["rule"] in told["evidence"]
+    after = stage.why("127.0.0.1:8080", "--timeout", "0.3")
+    assert after["connect"]["outcome"] == "passed"
+    assert "firewall" not in after
+
+
+def test_the_firewall_is_not_blamed_for_a_port_without_a_listener(stage):
+    told = stage.why("127.0.0.1:8080")
+    assert (told["connect"]["outcome"], told["firewall"]["outcome"]) == ("failed", "passed")
+    assert stage.why("127.0.0.1:8080", uid=NOBODY)["firewall"]["outcome"] == "could not tell"
+
+
 def test_an_icmpv6_error_is_known_by_its_code(stage):
     require(shutil.which("nft"), "nft of nftables is not installed")
     rules = (
@@ -187,6 +217,8 @@ def test_the_listener_is_on_another_address(stage):
     assert told["connect"]["outcome"] == "failed"
     assert told["bound"]["outcome"] == "failed"
     assert "bound on 127.0.0.1 (loopback), and not on 192.0.2.1" in told["bound"]["evidence"]
+    with stage.running(told["bound"]["mend"]):
+        assert stage.why("192.0.2.1:8080")["connect"]["outcome"] == "passed"
 
 
 def test_a_udp_port_answers_refuses_or_is_silent(stage):

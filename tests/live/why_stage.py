@@ -60,6 +60,27 @@ class Stage:
         words = ["env", *self.environment, "sh", "-c", command.removeprefix("sudo ")]
         return self.space.run(words, timeout=60)
 
+    @contextlib.contextmanager
+    def running(self, command):
+        """Run a command that goes on, from when it says its first word to the end of the block."""
+        words = [
+            "env",
+            *self.environment,
+            "PYTHONUNBUFFERED=1",
+            "sh",
+            "-c",
+            f"exec {command.removeprefix('sudo ')}",
+        ]
+        program = subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            preexec_fn=self.space.enter,
+        )  # fmt: skip
+        try:
+            assert program.stdout.readline()
+            yield
+        finally:
+            end(program)
+
     def why(self, *words, uid=None):
         """Return step -> the item of it that failed, else the last; the code must fit."""
         code, out, err = run_inside(self.space, "why", *words, "--json", uid=uid)

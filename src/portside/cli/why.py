@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from portside.cli.output import Output
     from portside.see.records import Gap
     from portside.see.why.steps import Step, Walk
+    from portside.system.attempt import Target
 
 _MARKS = {"passed": ("passed", "green"), "failed": ("FAILED", "red"), "could not tell": ("?", "yellow")}
 _INDENT = 8
@@ -63,13 +64,21 @@ def _ask(arguments: SimpleNamespace) -> Walk:
     to = "" if arguments.to == "auto" else arguments.to
     if host:
         return why.why_host(
-            host, port, protocol, to or why.CONNECT, timeout=arguments.timeout, tls=arguments.tls
-        )
+            host, port, protocol, to or why.CONNECT, timeout=arguments.timeout, tls=arguments.tls,
+            firewall=_firewall,
+        )  # fmt: skip
     if arguments.tls:
         raise BadRequest(
             "look into", f"'{arguments.target}'", "--tls takes a host", f"write localhost:{port}"
         )
     return why.why_port(port, protocol, to)
+
+
+def _firewall(target: Target, source: str) -> Step:
+    """Ask the firewall's rules, which are read only where somebody wants to know."""
+    from portside.cli import why_firewall
+
+    return why_firewall.judge(target, source)
 
 
 def _target(text: str) -> tuple[str, int, str]:

@@ -63,6 +63,11 @@ class Attempt(Record):
     after: str = ""
     said: bytes = b""
 
+    @property
+    def source_address(self) -> str:
+        """The own end without its port, empty where none was chosen."""
+        return self.source.rpartition(":")[0].strip("[]").partition("%")[0]
+
 
 class Hello(Record):
     """What came of a TLS handshake: version, cipher, the certificate's subject and end; else why it failed."""

@@ -12,6 +12,10 @@ from __future__ import annotations
 from portside.errors import BadRequest
 from portside.see.why.steps import Step, Walk
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from portside.see.why.remote import Firewall
+
 BIND, CONNECT = "bind", "connect"
 PROTOCOLS = ("tcp", "udp")
 TIMEOUT = 5.0  # seconds for one attempt
@@ -33,18 +37,15 @@ def why_port(port: int, protocol: str = "", to: str = "") -> Walk:
 
 
 def why_host(
-    host: str,
-    port: int,
-    protocol: str = "",
-    to: str = CONNECT,
-    *,
-    timeout: float = TIMEOUT,
-    tls: bool = False,
-) -> Walk:
+    host: str, port: int, protocol: str = "", to: str = CONNECT, *, timeout: float = TIMEOUT, tls: bool = False,
+    firewall: Firewall | None = None,
+) -> Walk:  # fmt: skip
     """Return why HOST:PORT cannot be connected to, or (`to`: bind) why that address cannot be bound here.
 
-    `timeout` are the seconds for each attempt, `tls` asks for a TLS handshake as well.  Raises BadRequest for what is
-    no port or no host name.
+    `timeout` are the seconds for each attempt, `tls` asks for a TLS handshake as well.  `firewall` is asked what the
+    rules do to a connection to this host itself that failed (the command line has one).
+
+    Raises BadRequest for what is no port or no host name.
     """
     from portside.see.why import remote
 
@@ -53,7 +54,8 @@ def why_host(
     asked += f"/{protocol}" if protocol else ""
     if to == BIND:
         return Walk(asked, tuple(_binding(host, port, protocol)))
-    return Walk(asked, tuple(remote.steps(host, port, protocol or "tcp", timeout=timeout, tls=tls)))
+    found = remote.steps(host, port, protocol or "tcp", timeout=timeout, tls=tls, firewall=firewall)
+    return Walk(asked, tuple(found))
 
 
 def _binding(host: str, port: int, protocol: str) -> list[Step]:

@@ -18,12 +18,17 @@ from portside.system.attempt import Attempt, Target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    # who knows the firewall's rules says what they do to a connection from an address to a target
+    Firewall = Callable[[Target, str], Step]
 
 _SPOKEN = 60  # bytes of what a server said first
 
 
-def steps(host: str, port: int, protocol: str, *, timeout: float, tls: bool) -> Iterator[Step]:
+def steps(
+    host: str, port: int, protocol: str, *, timeout: float, tls: bool, firewall: Firewall | None = None
+) -> Iterator[Step]:
     """Yield the steps of the walk to HOST:PORT; raises BadRequest for what is no host name."""
     named, targets = resolved(host, port, protocol)
     yield named
@@ -32,7 +37,7 @@ def steps(host: str, port: int, protocol: str, *, timeout: float, tls: bool) -> 
         yield way
         yield from limits(target)
         if target.protocol == "tcp" or way.outcome != FAILED:
-            yield from _tried(target, host, timeout, tls)
+            yield from _tried(target, host, timeout, tls, firewall)
 
 
 def resolved(host: str, port: int, protocol: str) -> tuple[Step, tuple[Target, ...]]:
@@ -56,11 +61,13 @@ def _name_mend(number: int | None) -> str:
     return f"portside why {Target(server, 53)}" if server else ""
 
 
-def _tried(target: Target, host: str, timeout: float, tls: bool) -> Iterator[Step]:
+def _tried(target: Target, host: str, timeout: float, tls: bool, firewall: Firewall | None) -> Iterator[Step]:
     made = attempt.connect(target, timeout)
     step = _connect(target, made, timeout)
     yield step
     if step.outcome == FAILED and ways.is_own(target.address):
+        if firewall is not None:
+            yield firewall(target, made.source_address)
         yield from _own(target)
     if tls and step.outcome == PASSED:
         yield _hello(target, host, timeout)
