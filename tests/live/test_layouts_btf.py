@@ -58,7 +58,17 @@ MACROS = {
     "XDP_SHOW_UMEM", "XDP_SHOW_MEMINFO", "XDP_SHOW_STATS",
 }  # fmt: skip
 # No kernel constants, but sums and limits of our own.
-OURS = {"TYPE_CHECKING", "ALL", "SHOW", "SHOW_EVERYTHING", "INODE_WORD", "ANY", "ANY_PORT", "LONGEST"}
+OURS = {
+    "FAMILY_AT",
+    "TYPE_CHECKING",
+    "ALL",
+    "SHOW",
+    "SHOW_EVERYTHING",
+    "INODE_WORD",
+    "ANY",
+    "ANY_PORT",
+    "LONGEST",
+}
 # Enumerators that a supported kernel (5.10) may lack.
 NEWER = {"TCP_BOUND_INACTIVE"}
 # Enumerators of drivers that may be left out of a kernel or be a module, whose types are in another blob.
@@ -135,6 +145,7 @@ def test_the_row_of_a_bulk_answer_is_header_and_message():
     assert inet_diag.struct.calcsize(inet_diag.ROW) == fixed
     inode = netlink.HEADER.size + btf.member_offset("inet_diag_msg", "idiag_inode")
     cookie = netlink.HEADER.size + btf.member_offset("inet_diag_msg", "id.idiag_cookie")
+    assert netlink.HEADER.size + btf.member_offset("inet_diag_msg", "idiag_family") == inet_diag.FAMILY_AT
     assert (inode // 4, (cookie // 4, cookie // 4 + 1)) == (inet_diag.INODE_WORD, inet_diag.COOKIE_WORDS)
 
 
