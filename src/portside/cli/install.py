@@ -198,13 +198,10 @@ def _install(wish: Wish, plan: Plan, output: Output) -> int:
     from portside.system import service_tools
     from portside.use.install import applying, verifying
 
-    if verifying.taken(wish.port, wish.protocol, wish.address):
-        raise BadRequest(
-            "install",
-            f"port {wish.port}/{wish.protocol}",
-            "something has it already",
-            f"see 'portside who {wish.port}'",
-        )
+    ours = applying.find(wish.port, wish.protocol)  # which 'applying' refuses, and names
+    if ours is None and verifying.taken(wish.port, wish.protocol, wish.address):
+        what, look = f"port {wish.port}/{wish.protocol}", f"see 'portside who {wish.port}'"
+        raise BadRequest("install", what, "something has it already", look)
     inside = bool(_ephemeral_warning(wish))
     applying.install(applying.Installed(wish.port, wish.protocol, plan, reserved=inside))
     if inside:
