@@ -38,6 +38,9 @@ busybox:busybox
 ncat:ncat
 socat:socat
 curl:curl
+dropbear:dropbear-bin
+memcached:memcached
+redis-server:redis-server
 openssl:openssl
 '
 # The same for programs that the benchmarks alone call.
