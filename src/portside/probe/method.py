@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from portside.errors import BadRequest, NotSupported
+from portside.errors import BadRequest
 from portside.probe.records import STATES
 from portside.record import Record
 
@@ -97,6 +97,8 @@ def open_method(name: str, order: Order, options: Options, left: Left) -> Method
         from portside.probe.connect import Connect
 
         return Connect(order, options, left)
-    if name in METHODS:
-        raise NotSupported("scan", "", f"the method '{name}' is not built")
+    if name == "udp":
+        from portside.probe.udp import Udp
+
+        return Udp(order, options, left)
     raise BadRequest("scan", "", f"no method '{name}'", f"use one of {', '.join(METHODS)}")
