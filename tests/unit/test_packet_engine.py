@@ -115,7 +115,7 @@ def test_probes_whose_numbers_collide_are_still_told_apart():
 
 def test_a_probe_is_decided_once():
     chunk = chunks(order())[0]
-    assert chunk.decide(numpy.array([4, -1, 4, 2])).tolist() == [3, 0]
+    assert chunk.decide(numpy.array([4, -1, 4, 2])).tolist() == [0, 3]
     assert chunk.decide(numpy.array([2, 3])).tolist() == [1]
     assert chunk.pending == chunk.size - 3
 

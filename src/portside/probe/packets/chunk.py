@@ -45,6 +45,7 @@ class Chunk:
         self.attempts = np.zeros(size, np.uint8)
         self.sent = np.zeros(size)
         self.decided = np.zeros(size, bool)
+        self._claims = np.zeros(size, np.int64)
         self.pending = size
         self.lane = np.zeros(size, np.uint8)
         self.hardware = np.zeros((size, 6), np.uint8)
@@ -106,11 +107,15 @@ class Chunk:
 
     def decide(self, at: NDArray[np.int64]) -> NDArray[np.int64]:
         """Mark probes as decided; return which entries of `at` decided one: the first of each, -1 being none."""
-        at, first = np.unique(at, return_index=True)
-        new = (at >= 0) & ~self.decided[at]
-        self.decided[at[new]] = True
-        self.pending -= int(new.sum())
-        return first[new]
+        rows: NDArray[np.int64] = np.flatnonzero((at >= 0) & ~self.decided[at])
+        if not len(rows):
+            return rows
+        at = at[rows]
+        self._claims[at[::-1]] = rows[::-1]  # of equal ones the first is written last
+        rows = rows[self._claims[at] == rows]
+        self.decided[at] = True
+        self.pending -= len(rows)
+        return rows
 
     def due(self, attempt: int, until: float, most: int) -> tuple[NDArray[np.int64], float]:
         """Return up to `most` probes whose next attempt is `attempt`, and when the next of them will be due.

@@ -42,6 +42,9 @@ _BATCH = 1024
 _READS = 4  # reads of the ring between two batches
 _CHUNK_SECONDS = 0.25  # seconds of probes in one chunk
 _SMALLEST = 1024
+_NEVER = float("inf")
+_LOOK_EVERY = 0.005  # seconds between two looks at what stayed silent
+_ADMISSIONS = 2  # chunks in one go: one whose targets have no way costs time and sends nothing
 
 
 class Engine:
@@ -57,6 +60,8 @@ class Engine:
         self._flying: dict[int, Chunk] = {}  # by source port, oldest first
         self._verdicts = Verdicts(order.space, options, counters)
         self._begun = False
+        self._wake = _NEVER  # when the next attempt of any chunk is due
+        self._looked = self._soonest = 0.0
 
     def left(self) -> Left:
         """Return the places that are not decided."""
@@ -125,10 +130,14 @@ class Engine:
         allowed = self._pace.allow(now, _BATCH)
         sent = 0
         patience = self._verdicts.patience()
-        for chunk in list(self._flying.values()):
-            if sent < allowed and chunk.wake <= now:
-                sent += self._attempt(chunk, now, patience, allowed - sent)
-        while sent < allowed and self._more() and self._free:
+        if allowed and self._wake <= now:
+            for chunk in self._flying.values():
+                if sent < allowed and chunk.wake <= now:
+                    sent += self._attempt(chunk, now, patience, allowed - sent)
+            self._wake = min((chunk.wake for chunk in self._flying.values()), default=_NEVER)
+        for _ in range(_ADMISSIONS):
+            if sent >= allowed or not (self._more() and self._free):
+                break
             sent += sum(self._attempt(chunk, now, patience, allowed - sent) for chunk in self._admit())
         self._pace.spend(sent)
         return sent
@@ -136,7 +145,7 @@ class Engine:
     def _attempt(self, chunk: Chunk, now: float, patience: float, most: int) -> int:
         """Send the attempts of a chunk that are due, up to `most`; note when the next will be."""
         sent = 0
-        wake = float("inf")
+        wake = _NEVER
         for attempt in range(self._attempts - 1, -1, -1):
             at, following = chunk.due(attempt, now - patience, most - sent)
             wake = min(wake, following + patience if attempt else following)
@@ -148,6 +157,7 @@ class Engine:
                 wake = 0.0
                 break
         chunk.wake = wake
+        self._wake = min(self._wake, wake)
         return sent
 
     def _dispatch(self, chunk: Chunk, at: NDArray[np.int64], attempt: int, now: float) -> None:
@@ -184,13 +194,18 @@ class Engine:
 
         Returns when something will be due next, infinite if nothing waits.
         """
-        soonest = now if self._more() and self._free else float("inf")
+        if now < self._looked + _LOOK_EVERY and self._flying:
+            return self._soonest
+        self._looked = now
+        soonest = now if self._more() and self._free else _NEVER
         grace = self._verdicts.grace()
         for port, chunk in list(self._flying.items()):
             silent, following = chunk.due(self._attempts, now - grace, MOST)
-            self._verdicts.decide(chunk, silent, FILTERED, NO_RESPONSE)
+            if len(silent):
+                self._verdicts.decide(chunk, silent, FILTERED, NO_RESPONSE)
             soonest = min(soonest, chunk.wake, following + grace)
             if not chunk.pending:
                 del self._flying[port]
                 self._free.append(port)
-        return soonest
+        self._soonest = max(soonest, now + _LOOK_EVERY) if self._flying else soonest
+        return self._soonest

@@ -52,10 +52,10 @@ class Expander:
     def probes(self, places: NDArray[np.int64]) -> list[Probes]:
         """Return the probes in these places, those of IPv4 and those of IPv6 apart."""
         numbers = self._numbers(places.astype(np.uint64))
-        addresses, port_places = np.divmod(numbers, np.uint64(self._order.space.port_count))
-        which = np.searchsorted(self._port_starts, port_places, "right") - 1
-        ports = (self._port_firsts[which] + port_places - self._port_starts[which]).astype(np.uint16)
-        blocks = np.searchsorted(self._starts, addresses, "right") - 1
+        addresses, port_places = self._split(numbers)
+        which = _which(self._port_starts, port_places)
+        ports = (self._port_firsts[which] + (port_places - self._port_starts[which])).astype(np.uint16)
+        blocks = _which(self._starts, addresses)
         offsets = addresses - self._starts[blocks]
         low = self._low[blocks] + offsets
         six = self._six[blocks]
@@ -71,6 +71,16 @@ class Expander:
             found.append(Probes(16, places[six], both, ports[six], zones[six]))
         return found
 
+    def _split(self, numbers: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+        """Return the places among the addresses and among the ports; divisions are slow, so none is made in vain."""
+        count = self._order.space.port_count
+        if count == 1:
+            return numbers, np.zeros_like(numbers)
+        if count == self._order.space.size:
+            return np.zeros_like(numbers), numbers
+        addresses = numbers // np.uint64(count)
+        return addresses, numbers - addresses * np.uint64(count)
+
     def _numbers(self, places: NDArray[np.uint64]) -> NDArray[np.uint64]:
         """Return the probe numbers: shard, then permutation, walked again while a number falls outside."""
         order = self._order
@@ -82,6 +92,13 @@ class Expander:
             numbers[outside] = forward(numbers[outside])  # type: ignore[arg-type]
             outside = outside[numbers[outside] >= order.permutation.size]
         return numbers
+
+
+def _which(starts: NDArray[np.uint64], places: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Return which of the stretches that begin at `starts` each place is in."""
+    if len(starts) == 1:
+        return np.zeros(len(places), np.int64)
+    return np.searchsorted(starts, places, "right") - 1
 
 
 def raw(width: int, host: Any) -> bytes:
