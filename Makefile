@@ -5,6 +5,7 @@
 VENV := .venv
 # each is benchmarks/NAME.py
 BENCHMARKS := see faces
+BENCHMARKS := see packets
 PYTHON_IN := $(VENV)/bin/python
 export PYTHON
 

@@ -45,6 +45,9 @@ openssl:openssl
 '
 # The same for programs that the benchmarks alone call.
 BENCH_COMMANDS='
+masscan:masscan
+zmap:zmap
+nmap:nmap
 '
 
 say() { printf 'setup: %s\n' "$*" >&2; }
