@@ -48,7 +48,7 @@ def test_every_state_and_reason_of_both_families(hosts, road):
     for address in (FAR, FAR6):
         told = {port: (each.state, each.reason) for (host, port), each in results.items() if host == address}
         assert told == truth(six=":" in address)
-    assert f"sending by {road}" in counters.notes
+    assert bool(counters.notes) == (road == "packet"), "the slower road is told"
     assert all(0 <= each.rtt < 1 for each in results.values() if each.reason != "no-response")
     assert counters.total == counters.decided == len(results)
 
@@ -63,9 +63,8 @@ def _by_road(road, hosts):
 
 @pytest.mark.parametrize("own", ["127.0.0.1", "127.8.9.10", "::1", FAR, FAR6])
 def test_loopback_and_own_addresses(hosts, own):
-    results, counters = hosts.scan("syn", [own], ALL, space=hosts.far, timeout=0.4)
+    results, _ = hosts.scan("syn", [own], ALL, space=hosts.far, timeout=0.4)
     assert {port: (each.state, each.reason) for (_, port), each in results.items()} == truth(":" in own)
-    assert "sending by raw" in counters.notes
 
 
 def test_same_as_nmap_says(hosts):
@@ -132,8 +131,8 @@ def _timed(rate, count):
     times = []
     dispatch = Engine._dispatch
 
-    def noted(self, chunk, at, attempt, now):
-        dispatch(self, chunk, at, attempt, now)
+    def noted(self, chunk, at, attempt):
+        dispatch(self, chunk, at, attempt)
         times.append((time.monotonic(), len(at)))
 
     Engine._dispatch = noted

@@ -31,6 +31,7 @@ class Syn:
     def __init__(self, order: Order, options: Options, left: Left) -> None:
         check()
         self.counters = Counters(order.size)
+        self.counters.decided = left.next - len(left.places)
         self._engine: Engine = _engine()(order, options, left, self.counters)
 
     def batches(self) -> Iterator[list[Result]]:

@@ -287,6 +287,7 @@ class Udp:
     def _learn(self, probe: Probe, refused: bool = False) -> None:
         """Note that a host answers, how fast, and whether it keeps back some of its refusals."""
         self.counters.answered += 1
+        self.counters.late += probe.tries > 0 and not probe.host.limits
         if not probe.tries:
             probe.host.slowest = max(probe.host.slowest, time.monotonic() - probe.sent)
         if not refused:

@@ -73,7 +73,10 @@ _SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33
 _IPV6_HDRINCL = 36  # include/uapi/linux/in6.h, 4.14
 
 
-def open_sender(interface: int, roads: tuple[str, ...] = ("xdp", "packet")) -> Sender:
+ROADS = ("xdp", "packet")  # the fastest first, as measured: half as much again on a veth pair (6.18)
+
+
+def open_sender(interface: int, roads: tuple[str, ...] = ROADS) -> Sender:
     """Open the first road that this kernel and interface have for Ethernet frames.
 
     Raises NotPermitted without CAP_NET_RAW, NotSupported where there is none.

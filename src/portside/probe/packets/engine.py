@@ -150,7 +150,7 @@ class Engine:
             at, following = chunk.due(attempt, now - patience, most - sent)
             wake = min(wake, following + patience if attempt else following)
             if len(at):
-                self._dispatch(chunk, at, attempt, now)
+                self._dispatch(chunk, at, attempt)
                 sent += len(at)
                 wake = min(wake, now + patience)
             if sent >= most:
@@ -160,8 +160,7 @@ class Engine:
         self._wake = min(self._wake, wake)
         return sent
 
-    def _dispatch(self, chunk: Chunk, at: NDArray[np.int64], attempt: int, now: float) -> None:
-        chunk.sent[at] = now
+    def _dispatch(self, chunk: Chunk, at: NDArray[np.int64], attempt: int) -> None:
         chunk.attempts[at] = attempt + 1
         refused = self._out.send(chunk, at)
         self._counters.sent += len(at) - len(refused)

@@ -15,6 +15,7 @@ import numpy as np
 from portside.errors import PortsideError
 from portside.probe.packets import neighbours
 from portside.probe.packets.expand import raw
+from portside.probe.sockets import interface_index
 from portside.record import Record
 from portside.system.host import LIVE
 from portside.system.interfaces import read_addresses, read_interfaces, read_routes
@@ -59,8 +60,7 @@ class Routes:
         self.near = True
         self._source = source
         self._interfaces: dict[int, Interface] = {each.index: each for each in read_interfaces(LIVE)}
-        names = {each.name: each.index for each in self._interfaces.values()}
-        self._zones = [names.get(zone or device, -1) if zone or device else 0 for zone in zones]
+        self._zones = [interface_index(zone or device) if zone or device else 0 for zone in zones]
         self._cuts = {width: self._boundaries(width) for width in (4, 16)}
         self._cuts4 = np.array(self._cuts[4], np.uint32)
         self._stretches: dict[tuple[int, int, int], Stretch] = {}
@@ -109,8 +109,6 @@ class Routes:
         return found
 
     def _ask(self, address: bytes, interface: int) -> Stretch:
-        if interface < 0:
-            return Stretch(failure=LOCAL_ERROR)
         try:
             way = read_way(address, interface)
         except PortsideError:

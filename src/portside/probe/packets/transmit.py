@@ -10,7 +10,7 @@ import numpy as np
 
 from portside.probe.packets.build import ROWS, SynTemplate
 from portside.probe.packets.routes import Lane
-from portside.system.packets import open_raw_sender, open_sender
+from portside.system.packets import ROADS, open_raw_sender, open_sender
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,7 +56,10 @@ class Transmitter:
             family = socket.AF_INET6 if width == 16 else socket.AF_INET
             sender = open_raw_sender(family) if width else open_sender(lane.interface)
             self._ways[key] = _Way(sender, lane.interface)
-            self._counters.note(f"sending by {sender.road}")
+            if not width and sender.road != ROADS[0]:
+                self._counters.note(
+                    "sent by sendmmsg, which is slower: AF_XDP cannot be had on this interface"
+                )
         return self._templates[lane], self._ways[key]
 
     def _through(
@@ -65,6 +68,7 @@ class Transmitter:
         """Send at most ROWS packets, waiting for room in the kernel's queues where there is none."""
         refused, done, idle = [_NOTHING], 0, 0
         while done < len(at):
+            chunk.sent[at[done:]] = time.monotonic()
             try:
                 sent = way.put(rows[done:], chunk, at[done:])
             except OSError as error:  # this one packet: a firewall on the way out, a link that went down

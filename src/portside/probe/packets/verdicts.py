@@ -110,7 +110,9 @@ class Verdicts:
         """Take in how long answers took; of repeated probes nobody knows which attempt was answered (P. Karn)."""
         once = chunk.attempts[at] == 1
         self._answered += len(at)
-        self._late += len(at) - int(once.sum())
+        late = len(at) - int(once.sum())
+        self._late += late
+        self._counters.late += late
         self._counters.answered += len(at)
         if once.any():
             self._slowest = max(self._slowest, float(delays[once].max()))
