@@ -72,6 +72,8 @@ ALLOWED = {
     "name": ARGPARSE | SMALL,
     "serve": ARGPARSE | SMALL | NETLINK | {"gc", "heapq", "_heapq"},
     "echo": ARGPARSE | SMALL | NETLINK,
+    "send": ARGPARSE | SMALL,
+    "receive": ARGPARSE | SMALL,
     "forward": ARGPARSE | SMALL | NETLINK | {"gc", "heapq", "_heapq", "signal", "resource"},
     "doctor": ARGPARSE | SMALL | NETLINK | BPF | FACTS | THREADS,
     "faces": ARGPARSE | SMALL,
@@ -91,6 +93,8 @@ MOST_OF_OURS = {
     "name": 18,
     "serve": 32,
     "echo": 20,
+    "send": 12,
+    "receive": 12,
     "forward": 50,
     "doctor": 30,
     "faces": 12,
@@ -163,6 +167,7 @@ def words(name: str, port: str) -> list[str]:
     given |= {"install": ["9", "--print", "--for", "systemd", "--", "/bin/cat"], "uninstall": ["9"]}
     given |= {"echo": ["127.0.0.1", port, "nothing", "--count", "0"]}
     given |= {"scan": ["127.0.0.1", "-p", port, "--method", "connect"]}
+    given |= {"send": ["--help"], "receive": ["--help"]}  # they need each other
     return ["--help"] if name in CHANGING else given.get(name, [])
 
 

@@ -39,6 +39,8 @@ COMMANDS = {
     "name": "what the registries say about a service name or port number",
     "serve": "echo, discard, chargen, qotd, users, daytime, time: small servers over TCP and UDP",
     "echo": "the echo client: sends, prints what came back, and how long it took",
+    "send": "a file or a directory to 'portside receive', checked by SHA-256, resumed where it broke",
+    "receive": "one file or directory from 'portside send', whole or not at all",
     "forward": "relay TCP, UDP and Unix sockets from listeners to targets, half-close kept",
     "doctor": "what this kernel and this user can do, and what is missing for more",
     "faces": "run as ss, netstat, lsof, sockstat: list the faces, or make links of their names",

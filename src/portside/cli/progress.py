@@ -1,0 +1,85 @@
+"""A progress line for a transfer: on standard error, and only where that is a terminal.
+
+film.mkv   42% [########            ]  1.7 GiB of 4.0 GiB  912 MiB/s  0:02:34
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from portside.cli.output import clean, cut
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from portside.use.transfer.records import Progress
+
+_EVERY = 0.2  # seconds between two drawings
+_WINDOW = 5.0  # seconds over which the rate is taken
+_BAR = 20
+
+
+class Bar:
+    """Draws progress; `clear` takes the line away."""
+
+    def __init__(self, *, wanted: bool) -> None:
+        self._on = wanted and sys.stderr.isatty()
+        self._drawn = 0.0
+        self._marks: list[tuple[float, int]] = []
+        self._path = ""
+
+    def show(self, progress: Progress) -> None:
+        """Draw, if it is time."""
+        now = time.monotonic()
+        if not self._on or (now - self._drawn < _EVERY and progress.done < progress.size):
+            return
+        if progress.path != self._path:
+            self._path, self._marks = progress.path, []
+        self._marks = [mark for mark in self._marks if now - mark[0] < _WINDOW] + [(now, progress.done)]
+        self._drawn = now
+        try:
+            width = os.get_terminal_size(2).columns or 80
+        except OSError:
+            width = 80
+        sys.stderr.write("\r" + cut(line(progress, rate_of(self._marks)), width - 1) + "\x1b[K")
+        sys.stderr.flush()
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._on and self._drawn:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+
+def rate_of(marks: list[tuple[float, int]]) -> float:
+    """Return bytes a second between the first and the last of (time, bytes), 0 where that cannot be said."""
+    seconds = marks[-1][0] - marks[0][0]
+    return (marks[-1][1] - marks[0][1]) / seconds if seconds > 0 else 0.0
+
+
+def line(progress: Progress, rate: float) -> str:
+    """Return the line of one moment."""
+    share = progress.done / progress.size if progress.size else 1.0
+    bar = "#" * round(share * _BAR)
+    name = clean(os.path.basename(progress.path))
+    moved = f"{size_text(progress.done)} of {size_text(progress.size)}"
+    left = (progress.size - progress.done) / rate if rate else None
+    return f"{name:<20} {share:4.0%} [{bar:<{_BAR}}] {moved:>22} {size_text(rate):>9}/s {time_text(left):>8}"
+
+
+def size_text(size: float) -> str:
+    """Return a size with three digits or so: `912 MiB`."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1000 or (unit == "B" and size < 1024):
+            return f"{size:.0f} {unit}" if size >= 100 or unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"
+
+
+def time_text(seconds: float | None) -> str:
+    """Return a time left: `1:02:34`."""
+    if seconds is None:
+        return "-:--:--"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"

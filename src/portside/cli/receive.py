@@ -1,0 +1,83 @@
+"""`portside receive`: takes one file or directory from `portside send`, or a file from a plain netcat."""
+
+from __future__ import annotations
+
+import sys
+
+from portside.cli.command import FOUND, NOTHING, Argument, Command
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import SimpleNamespace
+
+    from portside.cli.output import Output
+
+_ARGUMENTS = (
+    Argument(
+        ("listen",),
+        "where to listen: 5000 on this host alone, *:5000 on every address, 10.0.0.1:5000, a Unix socket's path",
+        "PORT",
+    ),
+    Argument(
+        ("path",),
+        "the name to give it, or a directory to put it into (the sender's name, here)",
+        "PATH",
+        many="?",
+    ),
+    Argument(("--code",), "only from who knows this one-time code, and encrypted", "CODE", default=""),
+    Argument(("-c", "--new-code"), "the same with a code that is made now, and printed for the sender"),
+    Argument(("--overwrite",), "replace a file that is there"),
+    Argument(("--plain",), "a plain netcat sends: exit 0 without a checksum"),
+    Argument(("-w", "--timeout"), "seconds to wait for a sender (for ever)", "SECONDS", convert=float),
+)
+
+
+def run(arguments: SimpleNamespace, output: Output) -> int:
+    """Receive; exit 0 when all is there and its checksums are right, 1 when there was none to compare."""
+    from portside.cli.progress import Bar
+    from portside.cli.send import tell
+    from portside.use.transfer.receiving import receive
+
+    code = arguments.code
+    if arguments.new_code:
+        from portside.use.transfer.sealing import new_code, require_packages
+
+        require_packages()
+        code = new_code()
+    bar = Bar(wanted=not (output.quiet or output.json))
+    try:
+        got = receive(
+            arguments.listen, arguments.path, code=code, overwrite=arguments.overwrite, timeout=arguments.timeout,
+            on_listening=lambda places: _listening(places, code if arguments.new_code else ""),
+            on_progress=bar.show,
+        )  # fmt: skip
+    finally:
+        bar.clear()
+    tell(output, got, "received")
+    if not got.confirmed:
+        output.note(
+            "the sender is a plain netcat: whether this is all of it nobody knows; compare the SHA-256"
+        )
+    return FOUND if got.confirmed or arguments.plain else NOTHING
+
+
+def _listening(places: list[str], code: str) -> None:
+    """Say where, and the code that was made: on standard error, also with --quiet, for it is needed."""
+    print(f"Listening on {', '.join(places)}", file=sys.stderr)
+    if code:
+        print(f"Code: {code}", file=sys.stderr)
+    sys.stderr.flush()
+
+
+COMMAND = Command(
+    "receive",
+    "one file or directory from 'portside send', whole or not at all",
+    _ARGUMENTS,
+    run,
+    description="Receive one file or directory.  It is written under a temporary name and renamed when all of it is\n"
+    "there and its SHA-256 is the sender's; what a broken transfer has brought is kept for the next.  Nothing that\n"
+    "is there already is replaced unless told so, and no name that a sender gives leads out of the directory.",
+    examples="  portside receive '*:5000'\n"
+    "  portside receive --new-code '*:5000' incoming/\n"
+    "  portside receive --plain 5000 notes.txt",
+)

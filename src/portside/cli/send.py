@@ -1,0 +1,85 @@
+"""`portside send`: a file or a directory to where `portside receive` or a plain netcat listens."""
+
+from __future__ import annotations
+
+from portside.cli.command import FOUND, NOTHING, Argument, Command
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import SimpleNamespace
+
+    from portside.cli.output import Output
+    from portside.use.transfer.records import Transferred
+
+_ARGUMENTS = (
+    Argument(("file",), "a file, or a directory with all below it", "FILE"),
+    Argument(
+        ("target",), "where it is received: HOST:PORT, [ADDRESS]:PORT, a Unix socket's path", "HOST:PORT"
+    ),
+    Argument(
+        ("--code",), "the receiver's one-time code: proves who is there, and encrypts", "CODE", default=""
+    ),
+    Argument(
+        ("--plain",),
+        "the other side is a plain netcat: what it gets cannot be confirmed, and exit 0 is for sent",
+    ),
+    Argument(
+        ("-w", "--timeout"), "seconds to wait for a connection (10)", "SECONDS", default=10.0, convert=float
+    ),
+)
+
+
+def run(arguments: SimpleNamespace, output: Output) -> int:
+    """Send; exit 0 when the other side has confirmed all of it, 1 when there was nobody to confirm."""
+    from portside.cli.progress import Bar
+    from portside.use.transfer.sending import send
+
+    bar = Bar(wanted=not (output.quiet or output.json))
+    try:
+        sent = send(
+            arguments.file, arguments.target, code=arguments.code, plain=arguments.plain,
+            timeout=arguments.timeout, on_progress=bar.show,
+        )  # fmt: skip
+    finally:
+        bar.clear()
+    tell(output, sent, "sent")
+    for what in sent.skipped:
+        output.note(f"not sent: {what}")
+    if not sent.confirmed:
+        output.note("the other side is a plain netcat: nothing is confirmed; compare the SHA-256")
+    return FOUND if (sent.confirmed and not sent.skipped) or arguments.plain else NOTHING
+
+
+def tell(output: Output, done: Transferred, verb: str) -> None:
+    """Print what a transfer has done."""
+    if output.json:
+        output.envelope("transfer", [dict(done.items()) | {"skipped": list(done.skipped)}])
+        return
+    if output.quiet:
+        return
+    from portside.cli.progress import size_text
+
+    files = "" if done.files == 1 else f"{done.files} files, "
+    rate = size_text((done.size - done.resumed) / done.seconds) if done.seconds else "-"
+    again = f", {size_text(done.resumed)} of it there already" if done.resumed else ""
+    output.write(
+        f"{verb} {output.clean(done.path)}: {files}{done.size} bytes in {done.seconds:.1f} s, {rate}/s{again}\n"
+    )
+    if done.files == 1:
+        word = "confirmed" if done.confirmed else "not confirmed"
+        output.write(f"sha256 {done.sha256} {word}\n")
+
+
+COMMAND = Command(
+    "send",
+    "a file or a directory to 'portside receive', checked by SHA-256, resumed where it broke",
+    _ARGUMENTS,
+    run,
+    description="Send a file, or a directory with all below it.  The receiver makes the SHA-256 of what it gets and\n"
+    "compares it before it gives the file its name; a transfer that broke is gone on with by sending again.  Exit\n"
+    "code 0 when the other side has confirmed everything, 1 when something was skipped or nobody could confirm, 2\n"
+    "when it failed.",
+    examples="  portside send film.mkv 10.0.0.5:5000\n"
+    "  portside send --code k3fq-9wmz Documents 10.0.0.5:5000\n"
+    "  portside send --plain notes.txt 10.0.0.5:5000",
+)

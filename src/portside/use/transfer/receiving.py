@@ -1,0 +1,353 @@
+"""The receiving side: listens, takes one transfer, and gives it its name when all of it is there and proven.
+
+Of several that connect the first that says something is taken, so that one which only connects (a port scanner, say)
+keeps nobody out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import selectors
+import socket
+import time
+
+from portside.errors import (
+    BadReply,
+    BadRequest,
+    NotPermitted,
+    NotSupported,
+    PortsideError,
+    TimedOut,
+    Vanished,
+)
+from portside.use.datagrams import show
+from portside.use.forward.listening import forget_path, listen_at
+from portside.use.forward.places import UDP, parse_place
+from portside.use.transfer.channel import Channel, Refused
+from portside.use.transfer.landing import Landing, digest_of, settle
+from portside.use.transfer.records import Progress, Transferred
+from portside.wire import transfer as wire
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from portside.use.forward.places import Place
+    from portside.wire.transfer import Entry
+
+_WAITING = 64  # connections that have not said anything, at once
+_ZEROS = bytes(wire.LARGEST)
+
+
+def receive(
+    listen: str,
+    path: str | None = None,
+    *,
+    code: str = "",
+    overwrite: bool = False,
+    timeout: float | None = None,
+    on_listening: Callable[[list[str]], None] | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Transferred:
+    """Receive one file or directory from `portside send`, or one file from a plain netcat.
+
+    `listen` is where: `5000` on this host's loopback addresses, `*:5000` on every address, a Unix socket's path;
+    `on_listening` is told the addresses.  `path` is the name to give it, or a directory to put it into; without one
+    it gets the sender's name, in the working directory.  With a `code` only a sender that knows it is taken.  Raises
+    PortsideError; what a broken transfer has brought stays beside the name, and the next one goes on from it.
+    """
+    if code:
+        from portside.use.transfer.sealing import require_packages
+
+        require_packages()
+    place = parse_place(listen)
+    if place.transport == UDP:
+        raise BadRequest("receive on", f"'{listen}'", "a transfer takes TCP")
+    listeners = listen_at(place, {})
+    try:
+        if on_listening is not None:
+            on_listening([show(each.getsockname()) for each in listeners])
+        connection = _first_to_speak(listeners, timeout)
+    finally:
+        _stop(listeners, place)
+    with connection:
+        return _Receiver(connection, path, overwrite, on_progress or (lambda _: None)).take(code)
+
+
+def _stop(listeners: list[socket.socket], place: Place) -> None:
+    for each in listeners:
+        each.close()
+    forget_path(place)
+
+
+def _first_to_speak(listeners: list[socket.socket], timeout: float | None) -> socket.socket:
+    """Greet whoever connects; return the first that says something."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    waiting: list[socket.socket] = []
+    chosen: socket.socket | None = None
+    with selectors.DefaultSelector() as selector:
+        for each in listeners:
+            selector.register(each, selectors.EVENT_READ)
+        try:
+            while chosen is None:
+                ready = selector.select(None if deadline is None else max(0.0, deadline - time.monotonic()))
+                if not ready and deadline is not None and time.monotonic() >= deadline:
+                    raise TimedOut("receive", "", f"nobody came in {timeout:g} s")
+                for key, _ in ready:
+                    if key.fileobj not in listeners:
+                        chosen = chosen or _speaker(key.fileobj, selector, waiting)  # type: ignore[arg-type]
+                    elif (made := _greeted(key.fileobj, waiting)) is not None:
+                        selector.register(made, selectors.EVENT_READ)
+        finally:
+            for each in waiting:
+                if each is not chosen:
+                    each.close()
+    return chosen
+
+
+def _greeted(listener: socket.socket, waiting: list[socket.socket]) -> socket.socket | None:
+    try:
+        made, _ = listener.accept()
+    except OSError:
+        return None
+    if len(waiting) >= _WAITING:
+        made.close()
+        return None
+    try:
+        made.send(wire.GREETING)
+    except OSError:
+        made.close()
+        return None
+    waiting.append(made)
+    return made
+
+
+def _speaker(
+    made: socket.socket, selector: selectors.BaseSelector, waiting: list[socket.socket]
+) -> socket.socket | None:
+    """Return a connection that has something to say, None (and close it) where it has ended without a word."""
+    try:
+        if made.recv(1, socket.MSG_PEEK):
+            return made
+    except OSError:
+        pass
+    selector.unregister(made)
+    waiting.remove(made)
+    made.close()
+    return None
+
+
+class _Receiver:
+    """One conversation as the receiver."""
+
+    def __init__(
+        self,
+        connection: socket.socket,
+        path: str | None,
+        overwrite: bool,
+        on_progress: Callable[[Progress], None],
+    ) -> None:
+        self._connection = connection
+        self._channel = Channel(connection)
+        self._wanted = path
+        self._overwrite = overwrite
+        self._tell = on_progress
+        self._began = time.monotonic()
+        self._landing: Landing | None = None
+        self._root: Entry | None = None
+        self._files = self._bytes = self._resumed = 0
+        self._sha256 = ""
+
+    def take(self, code: str) -> Transferred:
+        """Take what comes, of either kind."""
+        try:
+            if not self._says_hello():
+                if code:
+                    raise NotPermitted("receive", "", "the sender is no portside, and has no code")
+                return self._take_plain()
+            self._agree(code)
+            return self._take_all()
+        except Refused as refused:
+            raise NotSupported("receive", "", f"the sender says: {refused.reason}") from refused
+        except OSError as error:
+            reason = os.strerror(error.errno or 0).lower()
+            self._channel.fail(reason)
+            name = self._landing.path if self._landing else ""
+            raise NotSupported(
+                "receive",
+                f"'{name}'",
+                reason,
+                "what has come is kept; send it again to go on",
+                errno=error.errno,
+            ) from error
+        except PortsideError as error:
+            if not isinstance(error, Vanished):
+                self._channel.fail(error.reason)
+            raise
+        finally:
+            if self._landing is not None:
+                self._landing.close()
+
+    def _says_hello(self) -> bool:
+        """Whether the sender is ours; what it says otherwise is a plain file, and stays unread."""
+        deadline = time.monotonic() + 5.0
+        while True:
+            heard = self._connection.recv(len(wire.HELLO) + 1, socket.MSG_PEEK)
+            if heard.startswith(wire.HELLO) and len(heard) > len(wire.HELLO):
+                self._sealed = self._connection.recv(len(heard))[-1:] == b"c"
+                return True
+            if (
+                not heard
+                or not wire.HELLO.startswith(heard[: len(wire.HELLO)])
+                or time.monotonic() > deadline
+            ):
+                return False
+            time.sleep(0.01)  # a part of it: the rest is on its way
+
+    def _agree(self, code: str) -> None:
+        if bool(code) != self._sealed:
+            if code:
+                raise NotPermitted("receive", "", "a code is needed, and the sender has none")
+            raise NotPermitted("receive", "", "a code is what the sender has, and none was asked for")
+        if code:
+            from portside.use.transfer.sealing import seal
+
+            seal(self._channel, code, sender=False)
+
+    def _take_all(self) -> Transferred:
+        while True:
+            kind, payload = self._channel.receive()
+            if kind == wire.BYE:
+                break
+            if kind != wire.ENTRY:
+                raise BadReply("receive", "", f"a frame of kind {kind!r} came where an entry should")
+            self._entry(wire.parse_entry(bytes(payload)))
+        if self._landing is None:
+            raise BadReply("receive", "", "the sender has sent nothing")
+        self._landing.finish()
+        self._channel.send(wire.BYE)
+        return self._result(confirmed=True)
+
+    def _result(self, *, confirmed: bool) -> Transferred:
+        assert self._landing is not None
+        seconds = time.monotonic() - self._began
+        return Transferred(
+            self._landing.path, self._files, self._bytes, self._sha256, confirmed, seconds, self._resumed
+        )
+
+    def _entry(self, entry: Entry) -> None:
+        if self._landing is None:
+            self._root = entry
+            self._land(entry.path[0], entry.kind)
+            if len(entry.path) > 1:
+                raise BadReply("receive", "", "the first entry is not the root")
+        elif self._root is None or entry.path[0] != self._root.path[0] or len(entry.path) == 1:
+            raise BadReply("receive", "", "an entry is outside the root")
+        assert self._landing is not None
+        below = entry.path[1:]
+        if entry.kind == wire.DIRECTORY:
+            self._landing.directory(below, entry)
+        elif entry.kind == wire.LINK:
+            self._landing.link(below, entry)
+        else:
+            self._file(below, entry)
+
+    def _land(self, name: str, kind: str) -> None:
+        """Choose where it goes, before the first byte of it is taken."""
+        directory, own = ".", name
+        if self._wanted:
+            if os.path.isdir(self._wanted):
+                directory = self._wanted
+            else:
+                directory, own = os.path.split(os.path.abspath(self._wanted))
+        self._landing = Landing(directory, own, overwrite=self._overwrite)
+        self._landing.check(kind)
+
+    def _file(self, below: tuple[str, ...], entry: Entry) -> None:
+        assert self._landing is not None
+        sink = self._landing.file(below)
+        try:
+            has = os.fstat(sink).st_size
+            self._channel.send(wire.FROM, wire.encode_point(has, digest_of(sink, has).digest()))
+            start = wire.parse_number(self._channel.expect(wire.START))
+            if start not in (0, has):
+                raise BadReply(
+                    "receive", f"'{self._landing.path}'", f"the sender begins at {start}, not at {has}"
+                )
+            os.ftruncate(sink, start)
+            digest = digest_of(sink, start)
+            shown = os.path.join(self._landing.path, *below)
+            self._content(sink, entry, start, digest, shown)
+            settle(sink, entry)
+            os.fsync(sink)
+        finally:
+            os.close(sink)
+        self._channel.send(wire.DONE, wire.encode_point(entry.size, digest.digest()))
+        self._files += 1
+        self._bytes += entry.size
+        self._resumed += start
+        self._sha256 = digest.hexdigest()
+
+    def _content(self, sink: int, entry: Entry, start: int, digest: hashlib._Hash, shown: str) -> None:
+        """Write what comes until its END, and compare."""
+        at = start
+        self._tell(Progress(shown, at, entry.size, start))
+        while True:
+            kind, payload = self._channel.receive()
+            if kind == wire.END:
+                if (at, digest.digest()) != wire.parse_point(bytes(payload)) or at != entry.size:
+                    os.ftruncate(sink, 0)  # nothing to go on from
+                    raise BadReply(
+                        "receive", f"'{shown}'", "the checksum is not the sender's", "send it again"
+                    )
+                return
+            size = wire.parse_number(bytes(payload)) if kind == wire.HOLE else len(payload)
+            if kind not in (wire.HOLE, wire.DATA) or at + size > entry.size:
+                raise BadReply("receive", f"'{shown}'", "more came than was announced")
+            if kind == wire.HOLE:
+                for done in range(0, size, len(_ZEROS)):
+                    digest.update(_ZEROS[: min(len(_ZEROS), size - done)])
+                os.ftruncate(sink, at + size)
+            else:
+                digest.update(payload)
+                _write(sink, payload, at)
+            at += size
+            self._tell(Progress(shown, at, entry.size, start))
+
+    def _take_plain(self) -> Transferred:
+        """Write the bytes of a plain netcat up to its end, without a checksum: whether it is all nobody knows."""
+        if not self._wanted or os.path.isdir(self._wanted):
+            raise BadRequest("receive", "", "the sender is a plain netcat, and names no file", "give PATH")
+        self._land("", wire.FILE)
+        assert self._landing is not None
+        sink = self._landing.file(())
+        digest = hashlib.sha256()
+        try:
+            os.ftruncate(sink, 0)
+            at = 0
+            self._connection.settimeout(None)
+            while piece := self._connection.recv(wire.LARGEST):
+                digest.update(piece)
+                _write(sink, memoryview(piece), at)
+                at += len(piece)
+                self._tell(Progress(self._landing.path, at, at))
+            os.fchmod(sink, 0o666 & ~_umask())
+            os.fsync(sink)
+        finally:
+            os.close(sink)
+        self._landing.finish()
+        self._files, self._bytes, self._sha256 = 1, at, digest.hexdigest()
+        return self._result(confirmed=False)
+
+
+def _write(sink: int, data: memoryview, at: int) -> None:
+    while data:
+        done = os.pwrite(sink, data, at)
+        data, at = data[done:], at + done
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

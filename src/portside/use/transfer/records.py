@@ -1,0 +1,31 @@
+"""What a transfer tells while it goes on, and when it is over."""
+
+from __future__ import annotations
+
+from portside.record import Record
+
+
+class Progress(Record):
+    """How far one file is: bytes done of all, and how many of them an earlier try had brought."""
+
+    path: str
+    done: int
+    size: int
+    resumed: int = 0
+
+
+class Transferred(Record):
+    """A transfer that is over: where it went, how many files and bytes, the last file's SHA-256.
+
+    `confirmed`: the other side has compared every checksum and said so.  It is not where that was a plain netcat.
+    `resumed` are bytes that an earlier try had brought, `skipped` what could not be sent (sockets, say), with why.
+    """
+
+    path: str
+    files: int
+    size: int
+    sha256: str
+    confirmed: bool
+    seconds: float
+    resumed: int = 0
+    skipped: tuple[str, ...] = ()

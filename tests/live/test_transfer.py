@@ -1,0 +1,523 @@
+"""Files on their way: whole or not at all, resumed, checked; hostile names and broken ends; plain netcats."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import random
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from tests.live.forwarding import wait_for
+from tests.support import require
+
+from portside.errors import BadReply, NotPermitted, PortsideError
+from portside.use.transfer import sealing
+from portside.use.transfer.receiving import receive
+from portside.use.transfer.sending import send
+from portside.wire import transfer as wire
+from portside.wire.transfer import Entry
+
+PORTSIDE = [sys.executable, "-m", "portside"]
+MEGABYTES = 7_340_033
+
+
+class Receiving(threading.Thread):
+    """`receive` in a thread; its result, or the error that it ended with."""
+
+    def __init__(self, path, **options):
+        super().__init__(daemon=True)
+        self.path = path
+        self.options = options
+        self.places = []
+        self.result = self.error = None
+        self.start()
+        wait_for(lambda: self.places or self.error)
+
+    def run(self):
+        try:
+            self.result = receive(
+                "127.0.0.1:0", str(self.path), timeout=30, on_listening=self.places.extend, **self.options
+            )
+        except PortsideError as error:
+            self.error = error
+
+    @property
+    def target(self):
+        return self.places[0]
+
+    def end(self):
+        self.join(30)
+        assert not self.is_alive()
+        return self.result
+
+
+@pytest.fixture
+def places(tmp_path):
+    """Two directories, of the sender and of the receiver."""
+    (tmp_path / "from").mkdir()
+    (tmp_path / "to").mkdir()
+    return tmp_path / "from", tmp_path / "to"
+
+
+def made(path, size, seed=1):
+    path.write_bytes(random.Random(seed).randbytes(size))
+    return path
+
+
+@pytest.mark.parametrize("size", [0, 1, 1 << 20, MEGABYTES])
+@pytest.mark.parametrize("code", ["", "k3fq-9wmz"])
+def test_a_file_with_its_mode_and_time(places, size, code):
+    here, there = places
+    file = made(here / "some file\n\udcff", size)
+    file.chmod(0o751)
+    os.utime(file, ns=(1, 1_234_567_891_234_567_891))
+    receiving = Receiving(there, code=code)
+    sent = send(str(file), receiving.target, code=code)
+    got = receiving.end()
+    landed = there / file.name
+    assert landed.read_bytes() == file.read_bytes()
+    assert (landed.stat().st_mode & 0o7777, landed.stat().st_mtime_ns) == (0o751, 1_234_567_891_234_567_891)
+    assert sent.confirmed
+    assert got.confirmed
+    assert sent.sha256 == got.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert os.listdir(there) == [file.name]
+
+
+def test_what_is_there_is_not_replaced_unless_told(places):
+    here, there = places
+    file = made(here / "file", 1000)
+    (there / "file").write_text("mine")
+    receiving = Receiving(there)
+    with pytest.raises(PortsideError, match="it exists"):
+        send(str(file), receiving.target)
+    receiving.end()
+    assert (there / "file").read_text() == "mine"
+    receiving = Receiving(there, overwrite=True)
+    send(str(file), receiving.target)
+    receiving.end()
+    assert (there / "file").read_bytes() == file.read_bytes()
+
+
+def test_a_name_of_the_receivers_choice(places):
+    here, there = places
+    receiving = Receiving(there / "other")
+    send(str(made(here / "file", 10)), receiving.target)
+    assert receiving.end().path == str(there / "other")
+    assert os.listdir(there) == ["other"]
+
+
+def test_a_directory_as_it_is(places):
+    here, there = places
+    tree = here / "tree"
+    (tree / "a" / "empty").mkdir(parents=True)
+    made(tree / "a" / "one", 3_000_000)
+    made(tree / "two", 5).chmod(0o600)
+    (tree / "a" / "link").symlink_to("../two")
+    (tree / "out").symlink_to("/etc/passwd")
+    os.mkfifo(tree / "pipe")
+    (tree / "a").chmod(0o500)
+    os.utime(tree / "a", ns=(5, 5_000_000_000))
+    receiving = Receiving(there)
+    sent = send(str(tree) + "/", receiving.target)
+    got = receiving.end()
+    assert (got.files, got.size) == (2, 3_000_005)
+    assert sorted(word.partition(":")[0] for word in sent.skipped) == [str(tree / "out"), str(tree / "pipe")]
+    done = subprocess.run(
+        ["diff", "-r", "--no-dereference", str(tree), str(there / "tree")], capture_output=True, text=True
+    )
+    assert sorted(done.stdout.splitlines()) == [f"Only in {tree}: out", f"Only in {tree}: pipe"]
+    landed = (there / "tree" / "a").stat()
+    assert (landed.st_mode & 0o777, landed.st_mtime_ns) == (0o500, 5_000_000_000)
+    assert os.readlink(there / "tree" / "a" / "link") == "../two"
+
+
+def test_sparse_files_stay_sparse(places):
+    here, there = places
+    with open(here / "sparse", "wb") as file:
+        file.seek(300 << 20)
+        file.write(b"in the middle")
+        file.truncate(400 << 20)
+    require(os.stat(here / "sparse").st_blocks < 1000, "the file system has no holes")
+    receiving = Receiving(there)
+    sent = send(str(here / "sparse"), receiving.target)
+    receiving.end()
+    landed = os.stat(there / "sparse")
+    assert landed.st_size == 400 << 20
+    assert landed.st_blocks * 512 < 10 << 20
+    with open(there / "sparse", "rb") as file:
+        file.seek(300 << 20)
+        assert file.read(15) == b"in the middle\0\0"
+    assert sent.confirmed
+
+
+def stop_after(size):
+    """A callback of progress that breaks off after so many bytes."""
+
+    def tell(progress):
+        if progress.done >= size:
+            raise InterruptedError
+
+    return tell
+
+
+@pytest.mark.parametrize("kind", ["file", "tree"])
+def test_what_broke_is_gone_on_with(places, kind):
+    here, there = places
+    if kind == "tree":
+        (here / "tree").mkdir()
+        made(here / "tree" / "first", 100_000)
+        made(here / "tree" / "gone by then", 10)
+    file = made(here / "tree" / "second" if kind == "tree" else here / "file", MEGABYTES)
+    root = here / ("tree" if kind == "tree" else "file")
+    receiving = Receiving(there)
+    with pytest.raises(InterruptedError):
+        send(
+            str(root),
+            receiving.target,
+            on_progress=lambda progress: progress.path == str(file) and stop_after(3 << 20)(progress),
+        )
+    receiving.end()
+    assert receiving.error is not None
+    assert os.listdir(there) == [f".{root.name}.portside-part"]
+    if kind == "tree":
+        (here / "tree" / "gone by then").unlink()
+    receiving = Receiving(there)
+    sent = send(str(root), receiving.target)
+    got = receiving.end()
+    assert sent.resumed == got.resumed >= 2 << 20
+    assert os.listdir(there) == [root.name]
+    if kind == "tree":
+        assert sorted(os.listdir(there / "tree")) == ["first", "second"]
+        assert (there / "tree" / "second").read_bytes() == file.read_bytes()
+    else:
+        assert (there / "file").read_bytes() == file.read_bytes()
+
+
+def test_only_what_is_verified_is_gone_on_from(places):
+    """A part that is not the file's beginning is thrown away: also one that is longer."""
+    here, there = places
+    file = made(here / "file", 2_000_000)
+    for part in (bytes(1_000_000), file.read_bytes() + b"more", file.read_bytes()):
+        (there / ".file.portside-part").write_bytes(part)
+        receiving = Receiving(there / "file", overwrite=True)
+        sent = send(str(file), receiving.target)
+        receiving.end()
+        assert sent.resumed == (2_000_000 if part == file.read_bytes() else 0)
+        assert (there / "file").read_bytes() == file.read_bytes()
+
+
+def test_a_receiver_that_is_killed_is_gone_on_with(places):
+    """The real program, killed in the middle."""
+    here, there = places
+    made(here / "file", 30_000_000)
+    killed = subprocess.Popen(
+        [*PORTSIDE, "receive", "127.0.0.1:0", str(there)], stderr=subprocess.PIPE, text=True
+    )
+    target = killed.stderr.readline().split()[2]
+
+    def kill(progress):
+        if progress.done > 10 << 20:
+            killed.kill()
+            killed.wait()
+
+    with pytest.raises(PortsideError):
+        send(str(here / "file"), target, on_progress=kill)
+    killed.communicate()
+    receiving = Receiving(there)
+    assert send(str(here / "file"), receiving.target).resumed >= 1 << 20
+    receiving.end()
+    assert (there / "file").read_bytes() == (here / "file").read_bytes()
+
+
+def test_a_full_disk_is_told_to_both(places):
+    """A limit on file size stands for the disk; the signal that goes with it is ignored, as Python does."""
+    here, there = places
+    made(here / "file", 5_000_000)
+    script = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (2000000, 2000000));"
+        "from portside.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    limited = subprocess.Popen(
+        [sys.executable, "-c", script, "receive", "127.0.0.1:0", str(there)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    target = limited.stderr.readline().split()[2]
+    with pytest.raises(PortsideError, match="file too large"):
+        send(str(here / "file"), target)
+    _, said = limited.communicate(timeout=20)
+    assert limited.returncode == 2
+    assert "file too large; what has come is kept" in said
+    assert os.listdir(there) == [".file.portside-part"]
+
+
+def test_a_file_that_changes_is_no_mixture(places):
+    here, there = places
+    file = made(here / "file", 5_000_000)
+    receiving = Receiving(there)
+
+    def change(progress):
+        if progress.done > 2 << 20:
+            file.write_bytes(b"new")
+
+    with pytest.raises(PortsideError, match="has changed"):
+        send(str(file), receiving.target, on_progress=change)
+    receiving.end()
+    assert not (there / "file").exists()
+
+
+def test_a_wrong_code(places):
+    here, there = places
+    file = str(made(here / "file", 100))
+    for theirs, ours in (("aaaa-bbbb", "aaaa-bbbc"), ("aaaa-bbbb", ""), ("", "aaaa-bbbb")):
+        receiving = Receiving(there, code=theirs)
+        with pytest.raises(NotPermitted):
+            send(file, receiving.target, code=ours)
+        receiving.end()
+        assert isinstance(receiving.error, NotPermitted)
+    assert os.listdir(there) == []
+
+
+def test_nothing_can_be_read_on_the_way(places):
+    """With a code neither the content nor the name is on the wire."""
+    here, there = places
+    file = here / "secret-name"
+    file.write_bytes(b"secret content " * 1000)
+    receiving = Receiving(there, code="aaaa-bbbb")
+    seen = bytearray()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        host, port = receiving.target.split(":")
+
+        def spy():
+            client, _ = listener.accept()
+            with client, socket.create_connection((host, int(port))) as server:
+                pump = threading.Thread(target=copy, args=(server, client, seen))
+                pump.start()
+                copy(client, server, seen)
+                pump.join(20)
+
+        thread = threading.Thread(target=spy)
+        thread.start()
+        send(str(file), f"127.0.0.1:{listener.getsockname()[1]}", code="aaaa-bbbb")
+        receiving.end()
+        thread.join(20)
+    assert len(seen) > 15_000
+    assert b"secret" not in seen
+    assert (there / "secret-name").read_bytes() == file.read_bytes()
+
+
+def copy(source, sink, seen):
+    with contextlib.suppress(OSError):
+        while data := source.recv(1 << 16):
+            seen += data
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+
+
+def test_without_the_packages_a_code_is_refused(places, monkeypatch):
+    monkeypatch.setitem(sys.modules, "spake2", None)
+    with pytest.raises(PortsideError, match=r"'spake2' is not installed; pip install 'portside\[code\]'"):
+        send(str(places[0]), "127.0.0.1:9", code="aaaa-bbbb")
+
+
+def test_codes_are_for_reading_out():
+    codes = {sealing.new_code() for _ in range(50)}
+    assert len(codes) == 50
+    assert all(len(code) == 9 and code[4] == "-" and not set(code) & set("01ilo") for code in codes)
+
+
+HOSTILE = [
+    Entry(("..",), wire.FILE, 3),
+    Entry(("a/../../b",), wire.FILE, 3),
+    Entry(("/etc",), wire.FILE, 3),
+    Entry((".",), wire.DIRECTORY),
+    Entry(("",), wire.FILE, 3),
+    Entry(("a\0b",), wire.FILE, 3),
+    Entry(("x" * 300,), wire.FILE, 3),
+    Entry((), wire.FILE, 3),
+    Entry(("a",), "device"),
+    Entry(("a",), wire.FILE, -1),
+    Entry(("a",), wire.LINK, target="/etc/passwd"),
+    Entry(("a", "b"), wire.LINK, target="../../x"),
+    Entry(("a", "b"), wire.LINK, target="c/../../x"),
+]
+
+
+@pytest.mark.parametrize("entry", HOSTILE, ids=lambda entry: repr(entry.path)[:30] + entry.target)
+def test_hostile_entries_are_refused(entry):
+    with pytest.raises(BadReply):
+        wire.parse_entry(wire.encode_entry(entry))
+
+
+def converse(receiving, *frames):
+    """Say HELLO and some frames as a sender; return the reason it is refused for."""
+    host, port = receiving.target.split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as client:
+        assert client.recv(100) == wire.GREETING
+        client.sendall(wire.HELLO + b"-")
+        for kind, payload in frames:
+            client.sendall(wire.frame(kind, len(payload)) + payload)
+        client.shutdown(socket.SHUT_WR)
+        answers = b""
+        with contextlib.suppress(ConnectionResetError):
+            while data := client.recv(1 << 16):
+                answers += data
+    receiving.end()
+    return answers
+
+
+def test_a_link_is_not_followed_out(places):
+    """A directory that a link of an earlier try took the place of leads nowhere."""
+    _, there = places
+    outside = there.parent / "outside"
+    outside.mkdir()
+    (there / ".tree.portside-part").mkdir()
+    (there / ".tree.portside-part" / "a").symlink_to(outside)
+    receiving = Receiving(there)
+    frames = [
+        (wire.ENTRY, wire.encode_entry(Entry(("tree",), wire.DIRECTORY))),
+        (wire.ENTRY, wire.encode_entry(Entry(("tree", "a", "b"), wire.FILE, 3))),
+    ]
+    converse(receiving, *frames)
+    assert receiving.error is not None
+    assert os.listdir(outside) == []
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [(wire.DATA, b"abc")],
+        [(wire.BYE, b"")],
+        [(wire.ENTRY, b"{")],
+        [(wire.ENTRY, wire.encode_entry(Entry(("a", "b"), wire.FILE, 1)))],
+        [(wire.ENTRY, wire.encode_entry(Entry(("a",), wire.FILE, 1))), (wire.START, bytes(8)), (wire.DATA, b"12")],
+        [(wire.ENTRY, wire.encode_entry(Entry(("a",), wire.FILE, 1))), (wire.START, bytes(7) + b"\5")],
+        [
+            (wire.ENTRY, wire.encode_entry(Entry(("a",), wire.FILE, 2))), (wire.START, bytes(8)), (wire.DATA, b"12"),
+            (wire.END, wire.encode_point(2, bytes(32))),
+        ],
+        [(b"?", b"")],
+    ],
+)  # fmt: skip
+def test_a_sender_that_says_nonsense_leaves_nothing_with_the_name(places, frames):
+    _, there = places
+    receiving = Receiving(there)
+    converse(receiving, *frames)
+    assert receiving.error is not None
+    assert not (there / "a").exists()
+
+
+def test_who_only_connects_keeps_nobody_out(places):
+    here, there = places
+    receiving = Receiving(there)
+    host, port = receiving.target.split(":")
+    with socket.create_connection((host, int(port))), socket.create_connection((host, int(port))) as second:
+        second.close()
+        assert send(str(made(here / "file", 10)), receiving.target).confirmed
+    receiving.end()
+
+
+NETCATS = {
+    "nc.openbsd": (["nc.openbsd", "-N"], ["nc.openbsd", "-l"]),
+    "ncat": (["ncat", "--send-only"], ["ncat", "-l", "--recv-only"]),
+}
+
+
+@pytest.mark.parametrize("peer", NETCATS)
+def test_from_a_plain_netcat(places, peer):
+    require(shutil.which(peer), f"{peer} is not installed")
+    here, there = places
+    file = made(here / "file", 3_000_000)
+    receiving = Receiving(there / "got")
+    with open(file, "rb") as source:
+        subprocess.run(
+            [*NETCATS[peer][0], *receiving.target.split(":")], stdin=source, timeout=30, capture_output=True
+        )
+    got = receiving.end()
+    assert not got.confirmed
+    assert (there / "got").read_bytes() == file.read_bytes()
+    assert got.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("peer", NETCATS)
+def test_to_a_plain_netcat(places, space, peer):
+    require(shutil.which(peer), f"{peer} is not installed")
+    here, there = places
+    file = made(here / "file", 3_000_000)
+
+    def talk():
+        with open(there / "got", "wb") as sink:
+            netcat = subprocess.Popen(
+                [*NETCATS[peer][1], "127.0.0.1", "5000"], stdin=subprocess.DEVNULL, stdout=sink
+            )
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                sent = send(str(file), "127.0.0.1:5000", plain=True)
+                break
+            except PortsideError:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+        netcat.wait(10)
+        return sent.confirmed, sent.sha256
+
+    assert space.call(talk) == (False, hashlib.sha256(file.read_bytes()).hexdigest())
+    assert (there / "got").read_bytes() == file.read_bytes()
+
+
+def test_the_commands(places):
+    """As typed: the code that is printed, the checksum of both, exit codes; and what is refused."""
+    here, there = places
+    file = made(here / "file", 100_000)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    receiver = subprocess.Popen(
+        [*PORTSIDE, "receive", "127.0.0.1:0", str(there), "--new-code"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    target = receiver.stderr.readline().split()[2]
+    code = receiver.stderr.readline().removeprefix("Code: ").strip()
+    sender = subprocess.run(
+        [*PORTSIDE, "send", str(file), target, "--code", code], capture_output=True, text=True, timeout=30
+    )
+    out, err = receiver.communicate(timeout=30)
+    assert (sender.returncode, sender.stderr, receiver.returncode, err) == (0, "", 0, "")
+    assert f"sha256 {digest} confirmed" in sender.stdout
+    assert f"received {there}/file: 100000 bytes" in out
+    refused = subprocess.run(
+        [*PORTSIDE, "send", str(file), target], capture_output=True, text=True, timeout=30
+    )
+    assert refused.returncode == 2
+    assert "refused" in refused.stderr
+
+
+def test_interrupted_says_nothing_more(places):
+    receiver = subprocess.Popen(
+        [*PORTSIDE, "receive", "127.0.0.1:0", str(places[1])], stderr=subprocess.PIPE, text=True
+    )
+    receiver.stderr.readline()
+    receiver.send_signal(signal.SIGINT)
+    _, err = receiver.communicate(timeout=20)
+    assert (receiver.returncode, err) == (130, "")
+
+
+def test_memory_stays_flat(places):
+    here, there = places
+    with open(here / "big", "wb") as file:
+        for _ in range(60):
+            file.write(os.urandom(1 << 20))
+    receiving = Receiving(there)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    send(str(here / "big"), receiving.target)
+    receiving.end()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 25_000
