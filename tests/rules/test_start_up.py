@@ -72,8 +72,8 @@ ALLOWED = {
     "name": ARGPARSE | SMALL,
     "serve": ARGPARSE | SMALL | NETLINK | {"gc", "heapq", "_heapq"},
     "echo": ARGPARSE | SMALL | NETLINK,
-    "send": ARGPARSE | SMALL,
-    "receive": ARGPARSE | SMALL,
+    "send": ARGPARSE | SMALL | {"textwrap"},
+    "receive": ARGPARSE | SMALL | {"textwrap"},
     "forward": ARGPARSE | SMALL | NETLINK | {"gc", "heapq", "_heapq", "signal", "resource"},
     "doctor": ARGPARSE | SMALL | NETLINK | BPF | FACTS | THREADS,
     "faces": ARGPARSE | SMALL,
@@ -165,7 +165,6 @@ def words(name: str, port: str) -> list[str]:
     given = {"who": [port], "why": [port], "free": ["1", "--dry-run"], "name": ["https"]}
     given |= {"echo": ["127.0.0.1", port, "nothing", "--count", "0"], "forward": ["0", port, "--dry-run"]}
     given |= {"install": ["9", "--print", "--for", "systemd", "--", "/bin/cat"], "uninstall": ["9"]}
-    given |= {"echo": ["127.0.0.1", port, "nothing", "--count", "0"]}
     given |= {"scan": ["127.0.0.1", "-p", port, "--method", "connect"]}
     given |= {"send": ["--help"], "receive": ["--help"]}  # they need each other
     return ["--help"] if name in CHANGING else given.get(name, [])
