@@ -22,6 +22,8 @@ from tests.golden.test_install import plan_of
 from tests.support import require
 
 from portside.system import service_tools
+from portside.use.install import systemd as systemd_units
+from portside.use.install.wish import Wish
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 CAT = "-- /bin/cat -u"
@@ -55,6 +57,20 @@ def test_units_are_right_and_locked_down(tmp_path, wish):
                 "systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=25", path
             )
             assert judged.returncode == 0, judged.stdout
+
+
+@pytest.mark.parametrize("name", ["plain", "two words", "100% %n", "$HOME ${HOME} $$", "semi ; colon", "é"])
+def test_systemd_reads_the_program_s_path_back(tmp_path, name):
+    """Its own parser finds the file only if the quoting is what it takes it for."""
+    require(shutil.which("systemd-analyze"), "needs systemd-analyze")
+    program = tmp_path / name
+    program.symlink_to("/bin/true")
+    unit = tmp_path / "x.service"
+    unit.write_text(systemd_units.render(Wish(80, "tcp", (str(program), name), "x", "own")).files[0].text)
+    judged = run("systemd-analyze", "verify", "--recursive-errors=no", str(unit))
+    assert (judged.returncode, judged.stderr) == (0, "")
+    program.unlink()
+    assert f"{program} is not executable" in run("systemd-analyze", "verify", str(unit)).stderr
 
 
 def run(*command, **more):

@@ -191,6 +191,8 @@ def test_what_no_manager_can_have(wish, reason):
 @pytest.mark.parametrize(
     ("render", "wish", "reason"),
     [
+        (systemd.render, PASSED.replace(command=("/srv/it's",)), "no program whose path has quotes"),
+        (systemd.render, PASSED.replace(command=("/srv/a\\b",)), "no program whose path has quotes"),
         (scripts.sysv, PASSED, "passes no sockets"),
         (scripts.openrc, INETD, "passes no sockets"),
         (scripts.freebsd, PASSED.replace(how="proxy"), "passes no sockets"),

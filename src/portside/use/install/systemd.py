@@ -8,6 +8,7 @@ Reference: systemd.socket(5), systemd.service(5), systemd.exec(5), systemd.synta
 
 from __future__ import annotations
 
+from portside.errors import BadRequest
 from portside.use.install.plan import File, Plan
 from portside.use.install.wish import INETD, OWN, PASSED, PROXY, Wish
 
@@ -42,6 +43,13 @@ UMask=0077
 
 def render(wish: Wish, proxyd: str = PROXYD) -> Plan:
     """Return the units of a service, and the commands that switch them on and off."""
+    if any(character in wish.command[0] for character in "\"'\\"):  # string_is_safe, src/basic/string-util.c
+        raise BadRequest(
+            "install",
+            wish.name,
+            "systemd takes no program whose path has quotes or a backslash",
+            "use a link to it",
+        )
     files = []
     if wish.how != OWN:
         files.append(_file(f"{wish.name}.socket", _socket(wish)))
