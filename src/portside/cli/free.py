@@ -96,7 +96,7 @@ def _plan_lines(plan: Plan, choice: Choice) -> Iterator[str]:
         yield f"{plan.name} is taken: {', '.join(places)}"
     elif plan.steps:
         yield f"nothing holds {plan.name}, but there are shadows of its connections"
-    if plan.connections:
+    if plan.connections and (plan.steps or plan.left):
         count = len(plan.connections)
         yield f"  {count} connection{'s' if count > 1 else ''} on it: not signalled"
     closes = [step for step in plan.steps if isinstance(step, Close)]
