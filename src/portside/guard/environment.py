@@ -21,7 +21,7 @@ UNICAST, LOCAL, BROADCAST, MULTICAST = (
     ADDRESS_TYPES[word] for word in ("unicast", "local", "broadcast", "multicast")
 )
 LOOPBACK = {IPV4: (127 << 24, (127 << 24) + 0xFFFFFF), IPV6: (1, 1)}
-_MULTICAST = {IPV4: (224 << 24, (240 << 24) - 1), IPV6: (255 << 120, (1 << 128) - 1)}
+MULTICAST_SPAN = {IPV4: (224 << 24, (240 << 24) - 1), IPV6: (255 << 120, (1 << 128) - 1)}
 
 
 class Address(Record):
@@ -86,7 +86,7 @@ class Environment(Record):
 
     def address_type(self, family: str, address: int, device: str = "") -> int:
         """Return an address's type (fields.ADDRESS_TYPES), to one interface alone if named."""
-        low, high = _MULTICAST[family]
+        low, high = MULTICAST_SPAN[family]
         if low <= address <= high:
             return MULTICAST
         if family == IPV4 and (address == 0xFFFFFFFF or address >> 24 == 0):

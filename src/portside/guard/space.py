@@ -1,0 +1,94 @@
+"""The space of packets: which variables of the diagrams stand for which field, and tests as sets of packets.
+
+    0..127 destination address   128..255 source address   256..271 source port   272..287 destination port
+    288..295 time to live        296..301 differentiated services                 400.. open questions
+
+IPv4 takes the first 32 of an address.  What stands in front of the open questions and is the sender's to choose
+(ports, time to live) lies behind the source address: a set over sources alone is at hand when those are quantified.
+"""
+
+from __future__ import annotations
+
+from portside.guard.bdd import ALL, EMPTY, Manager
+from portside.guard.environment import WIDTH
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from portside.guard.environment import Environment
+
+FIRST = {"daddr": 0, "saddr": 128, "sport": 256, "dport": 272, "ttl": 288, "dscp": 296}
+BITS = {"sport": 16, "dport": 16, "ttl": 8, "dscp": 6}
+CHOSEN = (256, 400)  # the sender's choice
+QUESTIONS = 400
+
+
+class Var:
+    """A field that may have any value: the variables that stand for it."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+
+VARS = {name: Var(name) for name in FIRST}
+
+
+class Space:
+    """The variables of one family, the open questions met so far, and sets that the environment gives."""
+
+    def __init__(self, environment: Environment, family: str) -> None:
+        self.environment, self.family = environment, family
+        self.manager = Manager()
+        self.questions: dict[str, int] = {}
+        self._kept: dict[object, int] = {}
+
+    def variables(self, name: str) -> range:
+        """Return the variables of a field."""
+        width = BITS.get(name) or WIDTH[self.family]
+        return range(FIRST[name], FIRST[name] + width)
+
+    def question(self, words: str) -> int:
+        """Return the set in which an open question is answered with yes."""
+        level = self.questions.setdefault(words, QUESTIONS + len(self.questions))
+        return self.manager.variable(level)
+
+    def asked(self, node: int) -> list[str]:
+        """Return the open questions that a set depends on."""
+        levels = self.manager.support(node)
+        return [words for words, level in self.questions.items() if level in levels]
+
+    def within(self, name: str, spans: list[tuple[int, int]], mask: int = 0) -> int:
+        """Return where a field lies within spans."""
+        return self.manager.spans(self.variables(name), spans, mask)
+
+    def where(self, name: str, what: Callable[[int], object], kept_as: object) -> int:
+        """Return where an address has a property that the environment decides (true for whole spans between routes)."""
+        key = (name, kept_as)
+        if key not in self._kept:
+            starts = self._starts()
+            top = (1 << WIDTH[self.family]) - 1
+            ends = [start - 1 for start in starts[1:]] + [top]
+            spans = [(low, high) for low, high in zip(starts, ends, strict=True) if what(low)]
+            self._kept[key] = self.within(name, spans)
+        return self._kept[key]
+
+    def _starts(self) -> list[int]:
+        """Return where the answers of the environment may change: at the ends of routes and of special ranges."""
+        from portside.guard.environment import LOOPBACK, MULTICAST_SPAN
+
+        width = WIDTH[self.family]
+        spans = [way.span for way in self.environment.ways if way.family == self.family]
+        spans += [LOOPBACK[self.family], MULTICAST_SPAN[self.family]]
+        if self.family == "ip":
+            spans += [(0, (1 << 24) - 1), (0xFFFFFFFF, 0xFFFFFFFF)]
+        starts = {0} | {low for low, _ in spans} | {high + 1 for _, high in spans}
+        return sorted(start for start in starts if start < 1 << width)
+
+
+__all__ = ["ALL", "EMPTY", "Space", "Var"]

@@ -1,0 +1,415 @@
+"""The symbolic evaluator: every packet at once, as sets of packets that go through the rules.
+
+A set travels with a *state*: the fields that are known (protocol, interface, marks, translated addresses) as values,
+the others as variables.  A rule splits the set of each state: what passes its tests goes where the rule says, the rest
+goes on.  Sets of equal states are joined.  What cannot be known is a variable of its own for each question, so that an
+answer may depend on it without getting wider or narrower.
+
+Kept apart from the plain evaluator (`plain.py`, `walk.py`), which is its judge in the tests.
+"""
+
+from __future__ import annotations
+
+from portside.guard import path
+from portside.guard.acting import Acting
+from portside.guard.bdd import ALL, EMPTY
+from portside.guard.effects import order_matters
+from portside.guard.fields import CT_STATES, FIELDS
+from portside.guard.model import Match, Unknown
+from portside.guard.packet import because_policy, because_rule
+from portside.guard.ruleindex import ACTIONS, RuleIndex, actions
+from portside.guard.space import Space, Var
+from portside.guard.state import State
+from portside.guard.walk import Missing
+from portside.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from portside.guard.environment import Environment
+    from portside.guard.model import Box, Chain, Key, Rule, Ruleset, Table
+    from portside.guard.packet import Because
+    from portside.guard.state import States, Value
+
+
+class Stop(Record):
+    """A set of packets that came to an end: which, by what, and what their senders see."""
+
+    node: int
+    because: Because
+    client: str = "silence"
+
+
+class Engine:
+    """The rules of one host for packets of one family."""
+
+    def __init__(self, ruleset: Ruleset, environment: Environment, family: str) -> None:
+        self.ruleset, self.environment, self.family = ruleset, environment, family
+        self.space = Space(environment, family)
+        self.manager = self.space.manager
+        self.stops: list[Stop] = []
+        self.passes: list[tuple[int, Because]] = []
+        self._bases: dict[tuple[str, str], list[path.Place]] = {}
+        self._indexes: dict[int, RuleIndex] = {}
+        self._tests: dict[tuple[int, str], int] = {}
+        self._swaps: dict[str, str] = {}
+        self.at_hook = ""
+
+    def hook(self, hook: str, states: States, device: str = "") -> States:
+        """Send sets through the base chains of a hook; return those that go on; `stops` and `passes` are added to."""
+        self.at_hook = hook
+        key = (hook, device)
+        if key not in self._bases:
+            self._bases[key] = path.base_chains(self.ruleset, self.family, hook, device)
+        chains = self._bases[key]
+        for one, other in path.ties(chains):
+            if order_matters(one, other):
+                return self._either_order(chains, one, other, states)
+        return self._run(chains, states)
+
+    def _either_order(
+        self, chains: list[path.Place], one: path.Place, other: path.Place, states: States
+    ) -> States:
+        asked = self.space.question(f"order of {one[0]} {one[1].name}, {other[0]} {other[1].name}")
+        swapped = list(chains)
+        at = chains.index(one)
+        swapped[at : at + 2] = [other, one]
+        as_is = {state: self.manager.both(node, asked) for state, node in states.items()}
+        turned = {state: self.manager.less(node, asked) for state, node in states.items()}
+        return self._join([*self._run(chains, as_is).items(), *self._run(swapped, turned).items()])
+
+    def _run(self, chains: list[path.Place], states: States) -> States:
+        hook = self.at_hook
+        tracks = hook in ("prerouting", "output")
+        tracked, translated = False, hook not in path.NAT
+        for table, chain in chains:
+            priority = path.effective_priority(chain)
+            if tracks and not tracked and priority > path.CONNTRACK:
+                tracked, states = True, self._each(states, _track)
+            if not translated and priority > path.NAT[hook]:
+                translated, states = True, self._each(states, self._replay)
+            skipped: States = {}
+            if chain.type == "nat":
+                skipped = {state: node for state, node in states.items() if not self._meets_nat(state)}
+                states = {state: node for state, node in states.items() if state not in skipped}
+            states = self._join([*self._base(table, chain, states).items(), *skipped.items()])
+        if tracks and not tracked:
+            states = self._each(states, _track)
+        return states if translated else self._each(states, self._replay)
+
+    def _each(self, states: States, change: Any) -> States:
+        return self._join([(change(state), node) for state, node in states.items()])
+
+    def _join(self, pairs: list[tuple[State, int]]) -> States:
+        joined: States = {}
+        for state, node in pairs:
+            if node != EMPTY:
+                joined[state] = self.manager.either(joined[state], node) if state in joined else node
+        return joined
+
+    def manip(self) -> str:
+        return "dst" if self.at_hook in ("prerouting", "output") else "src"
+
+    def _meets_nat(self, state: State) -> bool:
+        values = state.values
+        new = values["_state"] == "new" and values["_met"] and not values["_untracked"]
+        return bool(new and not values[f"_bound {self.manip()}"] and not values["_looped"])
+
+    def _replay(self, state: State) -> State:
+        """Translate packets of a known connection as its first one was, answers back."""
+        values, manip = state.values, self.manip()
+        if not values["_met"] or values["_untracked"] or (values["_looped"] and self.at_hook == "prerouting"):
+            return state
+        changes: dict[str, Value] = {}
+        if values["_reply"]:
+            names = (("daddr", "_of saddr"), ("dport", "_of sport"))
+            if manip == "src":
+                names = (("saddr", "_of daddr"), ("sport", "_of dport"))
+            changes = {name: values[original] for name, original in names}
+        elif values["_state"] != "new" and values[f"_bound {manip}"]:
+            side = "d" if manip == "dst" else "s"
+            changes = {
+                name: values[f"_to {name}"]
+                for name in (f"{side}addr", f"{side}port")
+                if f"_to {name}" in values
+            }
+        return state.set(changes) if changes else state
+
+    def _base(self, table: Table, chain: Chain, states: States) -> States:
+        fell, accepted = self.chain(table, chain, states, 0)
+        policy = because_policy(table, chain)
+        if chain.policy == "drop":
+            self.stop(self.manager.union(fell.values()), policy)
+            return self._join(accepted)
+        if fell:
+            self.passes.append((self.manager.union(fell.values()), policy))
+        return self._join([*accepted, *fell.items()])
+
+    def stop(self, node: int, because: Because, client: str = "silence") -> None:
+        if node != EMPTY:
+            self.stops.append(Stop(node, because, client))
+
+    def chain(
+        self, table: Table, chain: Chain, states: States, depth: int
+    ) -> tuple[States, list[tuple[State, int]]]:
+        """Send sets through a chain; return those that fall out of its end, and those accepted."""
+        accepted: list[tuple[State, int]] = []
+        returned: list[tuple[State, int]] = []
+        index = self._indexes.get(id(chain))
+        if index is None:
+            index = self._indexes[id(chain)] = RuleIndex(chain)
+        pending = states
+        ports = {state.values["dport"] for state in pending}
+        port = ports.pop() if len(ports) == 1 else None
+        for rule in index.rules(port):
+            if not pending:
+                break
+            following: list[tuple[State, int]] = []
+            changed = False
+            for state, node in pending.items():
+                left = self._rule(table, chain, rule, state, node, depth, accepted, returned)
+                if left is None:
+                    following.append((state, node))
+                else:
+                    changed = True
+                    following += left
+            if changed:
+                pending = self._join(following)
+        return self._join([*pending.items(), *returned]), accepted
+
+    def _rule(
+        self,
+        table: Table,
+        chain: Chain,
+        rule: Rule,
+        state: State,
+        node: int,
+        depth: int,
+        accepted: list[tuple[State, int]],
+        returned: list[tuple[State, int]],
+    ) -> list[tuple[State, int]] | None:
+        """Send a set at one rule; return the sets that go on behind it, None where all of it does unchanged."""
+        hits = self._filter(table, chain, rule, rule.statements, state, node)
+        if hits == EMPTY:
+            return None
+        going: list[tuple[State, int]] = [(state, self.manager.less(node, hits))]
+        run = Acting(self, table, chain, rule, depth, accepted, returned, going)
+        run.statements(actions(rule), state, hits)
+        return going
+
+    def _filter(
+        self, table: Table, chain: Chain, rule: Rule, statements: Any, state: State, node: int
+    ) -> int:
+        """Return what passes the tests in front of a rule's first action: first those that need no diagram."""
+        later = []
+        for statement in statements:
+            kind = type(statement)
+            if kind is Match:
+                answer = self._at_once(statement, state)
+                if answer is False:
+                    return EMPTY
+                if answer is None:
+                    later.append(statement)
+            elif kind is Unknown and not statement.effect:
+                later.append(statement)
+            elif kind in ACTIONS or kind is Unknown:
+                break
+        for statement in later:
+            node = self.manager.both(node, self.test(statement, state, table, chain, rule))
+            if node == EMPTY:
+                break
+        return node
+
+    def _at_once(self, match: Match, state: State) -> bool | None:
+        """Return the answer to a test over known fields alone, None where it takes a diagram."""
+        values = []
+        for key in match.keys:
+            try:
+                value = self.value(key, state)
+            except Missing:
+                return False
+            if type(value) is Var or type(value) is tuple:
+                return None
+            values.append(value)
+        if match.timed or match.open:
+            return None
+        return _inside(match.boxes, values) != match.negated
+
+    def test(self, statement: Any, state: State, table: Table, chain: Chain, rule: Rule) -> int:
+        """Return the set of packets that pass a test."""
+        if type(statement) is Unknown:
+            words = statement.what if statement.shared else str(because_rule(table, chain, rule))
+            return self.space.question(words)
+        try:
+            values = tuple(self.value(key, state) for key in statement.keys)
+        except Missing:
+            return EMPTY
+        key = (id(statement), repr(values))
+        found = self._tests.get(key)
+        if found is None:
+            found = self.boxes(statement.keys, statement.boxes, values)
+            if statement.timed or statement.open:
+                asked = self.space.question(f"{statement.name} has it")
+                timed = ALL if statement.open else self.boxes(statement.keys, statement.timed, values)
+                found = self.manager.either(found, self.manager.both(timed, asked))
+            if statement.negated:
+                found = self.manager.less(ALL, found)
+            self._tests[key] = found
+        return found
+
+    def boxes(self, keys: tuple[Key, ...], boxes: tuple[Box, ...], values: tuple[Value, ...]) -> int:
+        """Return where fields lie within boxes; one open field takes all boxes at once."""
+        open_at = [at for at, value in enumerate(values) if type(value) is Var or type(value) is tuple]
+        fitting = [
+            box
+            for box in boxes
+            if all(at in open_at or _within(value, box[at]) for at, value in enumerate(values))
+        ]
+        if not open_at:
+            return ALL if fitting else EMPTY
+        if len(open_at) == 1:
+            (at,) = open_at
+            return self._spans(keys[at], values[at], [box[at] for box in fitting])
+        groups: dict[tuple[Any, ...], list[Any]] = {}
+        for box in fitting:  # boxes that share all but the first open field are one
+            groups.setdefault(tuple(box[at] for at in open_at[1:]), []).append(box[open_at[0]])
+        return self.manager.union(
+            self._product(keys, values, open_at, rest, spans) for rest, spans in groups.items()
+        )
+
+    def _product(
+        self,
+        keys: tuple[Key, ...],
+        values: tuple[Value, ...],
+        open_at: list[int],
+        rest: tuple[Any, ...],
+        spans: list[Any],
+    ) -> int:
+        node = self._spans(keys[open_at[0]], values[open_at[0]], spans)
+        for at, span in zip(open_at[1:], rest, strict=True):
+            node = self.manager.both(node, self._spans(keys[at], values[at], [span]))
+        return node
+
+    def _spans(self, key: Key, value: Value, spans: list[Any]) -> int:
+        if isinstance(value, tuple):
+            low, high = value
+            if any(one[0] <= low and high <= one[1] for one in spans):
+                return ALL
+            if all(one[1] < low or high < one[0] for one in spans):
+                return EMPTY
+            return self.space.question(f"one of {value} is in {spans[0]}")
+        assert isinstance(value, Var)
+        if key.field.startswith("fib"):
+            return self._types(key, value, spans)
+        if key.field == "reverse path":
+            return self._back(value, spans)
+        if key.shift:
+            spans = [(low << key.shift, (high + 1 << key.shift) - 1) for low, high in spans]
+        return self.space.within(value.name.removeprefix("iif "), spans, key.mask)
+
+    def _types(self, key: Key, value: Var, spans: list[Any]) -> int:
+        side, _, device = value.name.partition(" of ")
+        wanted = {number for low, high in spans for number in range(low, high + 1)}
+
+        def fits(address: int) -> bool:
+            return self.environment.address_type(self.family, address, device) in wanted
+
+        return self.space.where(side, fits, ("type", device, tuple(sorted(wanted))))
+
+    def _back(self, value: Var, spans: list[Any]) -> int:
+        side, _, device = value.name.partition(" by ")
+        back = self.space.where(
+            side, lambda address: self.environment.back_by(self.family, address, device), ("back", device)
+        )
+        wanted = {number for low, high in spans for number in range(low, high + 1)}
+        yes = back if 1 in wanted else EMPTY
+        no = self.manager.less(ALL, back) if 0 in wanted else EMPTY
+        return self.manager.either(yes, no)
+
+    def value(self, key: Key, state: State) -> Value:
+        """Return a field's value in a state, masked and shifted where it is known; raises Missing."""
+        field = FIELDS[key.field]
+        values = state.values
+        if (field.family and field.family != self.family) or (
+            field.protocols and values["l4proto"] not in field.protocols
+        ):
+            raise Missing
+        base = field.base
+        value = values[base] if base in values else self._computed(base, key, values)
+        if isinstance(value, int):
+            return (value & key.mask if key.mask else value) >> key.shift
+        if isinstance(value, tuple) and (key.mask or key.shift):
+            raise Missing
+        return value
+
+    def _computed(self, base: str, key: Key, values: dict[str, Value]) -> Value:
+        if base in _FIXED:
+            return _FIXED[base][self.family == "ip6"]
+        if base.startswith("ct "):
+            return _connection(base, values)
+        if base.startswith("fib "):
+            device = str(values["iifname"]) if base.endswith("iif") else ""
+            address = values["saddr" if "saddr" in base else "daddr"]
+            if isinstance(address, Var):
+                return Var(f"{address.name} of {device}")
+            return self.environment.address_type(self.family, _low(address), device)
+        if base == "reverse path":
+            address, device = values["saddr"], str(values["iifname"])
+            if isinstance(address, Var):
+                return Var(f"{address.name} by {device}")
+            return int(self.environment.back_by(self.family, _low(address), device))
+        if base in ("iifgroup", "oifgroup", "iifkind", "oifkind"):
+            found = self.environment.device(str(values[base[:3] + "name"]))
+            if found is None or (base[3:] == "kind" and not found.kind):
+                raise Missing
+            return found.group if base[3:] == "group" else found.kind
+        if base == "pkttype":
+            return 0
+        if base == "frag-off":
+            return 0x4000 if key.mask & 0x4000 or not key.mask else 0
+        raise Missing
+
+
+_FIXED = {
+    "nfproto": (2, 10),
+    "ethertype": (0x800, 0x86DD),
+    "version": (4, 6),
+    "hdrlength": (5, 5),
+    "ecn": (0, 0),
+}
+
+
+def _track(state: State) -> State:
+    return state if state.values["_untracked"] else state.set({"_met": 1})
+
+
+def _connection(base: str, values: dict[str, Value]) -> Value:
+    """Return a field of the connection that a state's packets belong to."""
+    if base == "ct state":
+        if values["_untracked"]:
+            return CT_STATES["untracked"]
+        return CT_STATES[str(values["_state"])] if values["_met"] else CT_STATES["invalid"]
+    if not values["_met"] or values["_untracked"] or values["_state"] == "invalid":
+        raise Missing
+    if base == "ct status":
+        return values["_status"]
+    if base in ("ct saddr", "ct daddr", "ct sport", "ct dport"):
+        return values[f"_of {base[3:]}"]
+    if base == "ct direction":
+        return values["_reply"]
+    return values["_mark"] if base == "ct mark" else 0
+
+
+def _low(value: Value) -> int:
+    return value[0] if isinstance(value, tuple) else int(value)  # type: ignore[arg-type]
+
+
+def _inside(boxes: tuple[Box, ...], values: list[Value]) -> bool:
+    return any(all(map(_within, values, box)) for box in boxes)
+
+
+def _within(value: Value, span: tuple[int, int] | str) -> bool:
+    if isinstance(span, str):
+        return str(value).startswith(span[:-1]) if span.endswith("*") else value == span
+    return span[0] <= value <= span[1]  # type: ignore[operator]
