@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
+import portside.guard.seam
 import portside.see.api
 import portside.see.services
 import portside.see.snapshot
@@ -59,6 +60,7 @@ def install(monkeypatch, host: Host) -> None:
         (portside.see.snapshot, "take"),
         (portside.see.services, "service_names"),
         (portside.see.api, "take_port"),
+        (portside.guard.seam, "judge"),
     ):
         monkeypatch.setattr(module, name, functools.partial(getattr(module, name), host=host))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import json
 import os
 import select
 import socket
@@ -61,9 +62,23 @@ def build(host: Namespace, left: Namespace, right: Namespace, box: Namespace) ->
         ways = (f"route add default via {gateways[0]}", f"route add ::/0 via {gateways[1]}")
         peer.ip("link set eth0 up", *lines, *ways)
     box.ip("link set eth0 up", "address add 172.17.0.2/16 dev eth0", "route add default via 172.17.0.1")
+    introduce(host, "eth0", left, ("192.0.2.1", "2001:db8:1::1"), SOURCES["eth0"][:2] + SOURCES["eth0"][4:5])
+    introduce(host, "eth1", right, ("198.51.100.1", "2001:db8:2::1"), SOURCES["eth1"])
+    introduce(host, "docker0", box, ("172.17.0.1",), (BOX,))
     host.run(["sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv4.conf.all.rp_filter=0",
               "net.ipv4.conf.default.rp_filter=0", "net.ipv4.icmp_ratelimit=0", "net.ipv4.icmp_msgs_per_sec=100000",
               "net.ipv6.icmp.ratelimit=0"])  # fmt: skip
+
+
+def introduce(host: Namespace, name: str, peer: Namespace, own, theirs) -> None:
+    """Tell both ends of a link each other's hardware addresses: rules that drop discovery drop no more then."""
+    here, there = hardware(host, name), hardware(peer, "eth0")
+    host.ip(*(f"neighbour replace {one} lladdr {there} dev {name} nud permanent" for one in theirs))
+    peer.ip(*(f"neighbour replace {one} lladdr {here} dev eth0 nud permanent" for one in own))
+
+
+def hardware(space: Namespace, name: str) -> str:
+    return json.loads(space.run(["ip", "-j", "link", "show", name]).stdout)[0]["address"]
 
 
 class Wire:
@@ -71,7 +86,7 @@ class Wire:
 
     def __init__(self, pids: dict[str, int]) -> None:
         self.spaces = {name: os.open(f"/proc/{pid}/ns/net", os.O_RDONLY) for name, pid in pids.items()}
-        self.port = 20000
+        self.port = 20000 + os.getpid() * 1009 % 40000  # or connection tracking would know it from before
         self.listeners: dict[tuple[str, str, int], list[socket.socket]] = {}
         for name, ports in (("host", LISTENING), ("box", (80, 53, 8080))):
             self.hop(name)
@@ -120,7 +135,7 @@ class Wire:
         with contextlib.suppress(ConnectionError, PermissionError, OSError):
             client.connect((target, port))
             client.send(b"?")
-        came = self.first("udp", lambda one: one.recvfrom(64))
+        came = self.first("udp", lambda one: one.recvfrom(64)[1][1])
         if came:
             return came, ""
         return "", self.seen(client)
@@ -132,8 +147,10 @@ class Wire:
         return came, "" if came else self.seen(client)
 
     @staticmethod
-    def accept(one: socket.socket) -> None:
-        one.accept()[0].close()
+    def accept(one: socket.socket) -> int:
+        connection, peer = one.accept()
+        connection.close()
+        return peer[1]
 
     def first(self, protocol: str, take) -> str:
         """Wait a moment for something to come out; return where."""
@@ -144,10 +161,11 @@ class Wire:
                     continue
                 for one in listeners:
                     try:
-                        take(one)
+                        sender = take(one)
                     except (BlockingIOError, ConnectionError):
                         continue
-                    return f"{name} {port}"
+                    if sender == self.port:  # else a late one of an earlier packet
+                        return f"{name} {port}"
             if time.monotonic() > end:
                 return ""
 

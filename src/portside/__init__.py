@@ -22,9 +22,10 @@ if TYPE_CHECKING:
         TimedOut,
         Vanished,
     )
+    from portside.guard.seam import list_ports, who
     from portside.probe.records import Result
     from portside.probe.scan import Progress, Scan, scan
-    from portside.see.api import list_ports, sockets, who
+    from portside.see.api import sockets
     from portside.see.pick import pick, pick_ports
     from portside.see.ports import Holder, OpenPort
     from portside.see.reach import Reach
@@ -42,7 +43,8 @@ _HOMES = {
     ),
     "portside.probe.records": ("Result",),
     "portside.probe.scan": ("Progress", "Scan", "scan"),
-    "portside.see.api": ("list_ports", "sockets", "who"),
+    "portside.guard.seam": ("list_ports", "who"),
+    "portside.see.api": ("sockets",),
     "portside.see.pick": ("pick", "pick_ports"),
     "portside.see.ports": ("Holder", "OpenPort"),
     "portside.see.reach": ("Reach",),

@@ -79,9 +79,11 @@ ALLOWED = {
     "faces": ARGPARSE | SMALL,
 }
 MOST_OF_OURS = {
-    "list": 58,
+    "list": 62,
     "why": 74,
-    "who": 67,
+    "who": 71,
+    "reach": 50,
+    "rules": 40,
     "free": 72,
     "tune": 78,
     "install": 30,

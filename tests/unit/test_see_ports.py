@@ -196,7 +196,8 @@ def test_rows_are_in_order():
     ],
 )
 def test_reach_is_that_of_the_widest_address(ends, verdict):
-    assert reach.by_scope(ends).verdict == verdict
+    sockets = [Socket("inet", "stream", "tcp", "listen", end, Endpoint("")) for end in ends]
+    assert reach.by_scope(sockets).verdict == verdict
 
 
 def test_a_judge_may_be_given_and_is_not_asked_of_what_does_not_listen():

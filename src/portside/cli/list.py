@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from portside.cli.listing import Listing
     from portside.cli.output import Output
+    from portside.see.reach import Judge
     from portside.see.snapshot import Snapshot
 
 
@@ -53,10 +54,12 @@ def run(arguments: SimpleNamespace, output: Output) -> int:
 
 
 def _once(arguments: SimpleNamespace, output: Output) -> int:
+    from portside.guard import seam
     from portside.see import query
     from portside.see.snapshot import take
 
-    sought = query.build(" ".join(arguments.filter), _selection(arguments))
+    judge = seam.judge()
+    sought = query.build(" ".join(arguments.filter), _selection(arguments), judge=judge)
     for line in sought.explanation:
         output.detail(line)
     snapshot = take(sought.wish)
@@ -65,7 +68,9 @@ def _once(arguments: SimpleNamespace, output: Output) -> int:
         output.detail(f"{what} read by {road}")
     if snapshot.holders is not None and snapshot.holders.why_not_bpf:
         output.detail(f"owners not read by bpf: {snapshot.holders.why_not_bpf}")
-    return _sockets(snapshot, arguments, output) if sought.sockets else _ports(snapshot, arguments, output)
+    if sought.sockets:
+        return _sockets(snapshot, arguments, output)
+    return _ports(snapshot, judge, arguments, output)
 
 
 def _selection(arguments: SimpleNamespace) -> Any:
@@ -78,13 +83,13 @@ def _selection(arguments: SimpleNamespace) -> Any:
     return Selection(arguments.all, kinds, families, arguments.netns == "all")
 
 
-def _ports(snapshot: Snapshot, arguments: SimpleNamespace, output: Output) -> int:
+def _ports(snapshot: Snapshot, judge: Judge, arguments: SimpleNamespace, output: Output) -> int:
     from portside.see.ports import open_ports
     from portside.see.services import service_names
 
     names = port_table.no_name if arguments.numeric else service_names()
     return _fitting(port_table.LISTING, arguments).show(
-        open_ports(snapshot.sockets, names), snapshot, arguments, output
+        open_ports(snapshot.sockets, names, judge), snapshot, arguments, output
     )
 
 
@@ -118,9 +123,9 @@ COMMAND = Command(
     description="List the open ports of this host: TCP sockets that listen or hold a port without listening,\n"
     "and UDP sockets that are bound and not connected to one peer.  One row is one service.\n\n"
     "SERVICE is guessed from the number, hence the `?`.  BOUND TO: `*` is IPv4 and IPv6 at once,\n"
-    "`0.0.0.0` IPv4 alone, `[::]` IPv6 alone, `%eth0` one device.  REACH judges the bound address;\n"
-    "no firewall is asked.  OWNER in parentheses says why no process is named.  Exit 1 when nothing\n"
-    "was found.",
+    "`0.0.0.0` IPv4 alone, `[::]` IPv6 alone, `%eth0` one device.  REACH is the firewall's\n"
+    "word where there is one, see 'portside reach'.  OWNER in parentheses says why no process is\n"
+    "named.  Exit 1 when nothing was found.",
     examples="  portside list 'port = 8000-8100 and user www-data'\n"
     "  portside list -a 'state established and ( dport = :smtp or sport = :smtp )'\n"
     "  portside list --columns port,bound,owner,backlog --sort -backlog",

@@ -54,6 +54,8 @@ def reach_text(row: OpenPort) -> str:
     """Return who can reach a port, in a few words."""
     if row.state == "bound-inactive":
         return "not listening"
+    if row.reach.verdict == "some" and " on " in row.reach.source:  # the firewall's word tells which
+        return row.reach.source
     return _REACH.get(row.reach.verdict, row.reach.verdict)
 
 

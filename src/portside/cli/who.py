@@ -49,14 +49,14 @@ ARGUMENTS = (
 
 def run(arguments: SimpleNamespace, output: Output) -> int:
     """Look the port up and print the tree, or JSON."""
+    from portside.guard import seam
     from portside.see import api, who
-    from portside.see.reach import by_scope
     from portside.see.services import service_names
 
     port, transport = typed_port(arguments.port)
     snapshot = api.take_port(port, transport, every_netns=arguments.netns == "all")
     names = no_name if arguments.numeric else service_names()
-    found = who.report(snapshot, port, names, by_scope)
+    found = who.report(snapshot, port, names, seam.judge())
     gaps = snapshot.gaps
     if output.json:
         from portside.cli import json_form

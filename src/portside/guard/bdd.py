@@ -75,7 +75,7 @@ class Manager:
 
     def less(self, one: int, other: int) -> int:
         """Return what is in the first and not in the second."""
-        if one == EMPTY or other == ALL or one == other:
+        if one in (EMPTY, other) or other == ALL:
             return EMPTY
         if other == EMPTY:
             return one

@@ -65,6 +65,16 @@ def _ipsets(save: str) -> dict[str, IpSet]:
     return ipset.from_save(firewall.ipset_save()) if "--match-set" in save else {}
 
 
+def read_file(path: str) -> Ruleset:
+    """Return the ruleset of a file; nft's text is read by nft, in a namespace of its own; raises PortsideError."""
+    text = LIVE.read(path)
+    if text.lstrip().startswith("{") or any(line.startswith("*") for line in text.splitlines()):
+        return rules_from_text(text, path)
+    from portside.system import scratch
+
+    return nft.from_json(scratch.nft_json_of(text))
+
+
 def rules_from_text(text: str, name: str = "") -> Ruleset:
     """Return the ruleset of a file's text: nft's JSON, or iptables-save's; raises BadReply, BadRequest.
 

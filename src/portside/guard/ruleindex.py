@@ -1,4 +1,4 @@
-"""For each port the rules of a chain that may match it: a long chain is gone through once for each port in little time."""
+"""For each port the rules of a chain that may match it: a long chain costs each port little."""
 
 from __future__ import annotations
 
@@ -56,7 +56,10 @@ def _only_ports(rule: Rule) -> set[int] | None:
             )
         ):
             ports: set[int] = set()
-            for ((low, high),) in statement.boxes:
+            for box in statement.boxes:
+                span = box[0]
+                assert isinstance(span, tuple)
+                low, high = span
                 if high - low > 64 or len(ports) > 256:
                     return None
                 ports.update(range(low, high + 1))

@@ -9,8 +9,8 @@ IPv4 takes the first 32 of an address.  What stands in front of the open questio
 
 from __future__ import annotations
 
-from portside.guard.bdd import ALL, EMPTY, Manager
-from portside.guard.environment import WIDTH
+from portside.guard.bdd import Manager
+from portside.guard.environment import LOOPBACK, MULTICAST_SPAN, WIDTH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Space:
         return self.manager.spans(self.variables(name), spans, mask)
 
     def where(self, name: str, what: Callable[[int], object], kept_as: object) -> int:
-        """Return where an address has a property that the environment decides (true for whole spans between routes)."""
+        """Return where an address has a property that the environment decides, between ends of routes all alike."""
         key = (name, kept_as)
         if key not in self._kept:
             starts = self._starts()
@@ -80,8 +80,6 @@ class Space:
 
     def _starts(self) -> list[int]:
         """Return where the answers of the environment may change: at the ends of routes and of special ranges."""
-        from portside.guard.environment import LOOPBACK, MULTICAST_SPAN
-
         width = WIDTH[self.family]
         spans = [way.span for way in self.environment.ways if way.family == self.family]
         spans += [LOOPBACK[self.family], MULTICAST_SPAN[self.family]]
@@ -89,6 +87,3 @@ class Space:
             spans += [(0, (1 << 24) - 1), (0xFFFFFFFF, 0xFFFFFFFF)]
         starts = {0} | {low for low, _ in spans} | {high + 1 for _, high in spans}
         return sorted(start for start in starts if start < 1 << width)
-
-
-__all__ = ["ALL", "EMPTY", "Space", "Var"]

@@ -1,9 +1,9 @@
 """What is known of a set of packets on its way: the symbolic evaluator's half that is no diagram.
 
 Beside the packet's own fields (`fields.FIELDS`, by their base names) there are, with an underscore, facts of its
-connection: `_state` new or established or invalid, `_met` and `_untracked` (connection tracking), `_reply`, `_status`,
-`_mark` (ct mark), `_of saddr` and its kin (the original direction), `_bound dst` and `_to daddr` (what a translation
-set), `_by dst` (the rule that did), `_looped`.
+connection: `_state` new or established or invalid, `_met` and `_untracked` (connection tracking), `_reply`,
+`_status`, `_mark` (ct mark), `_of saddr` and its kin (the original direction), `_bound dst` and `_to daddr` (what
+a translation set), `_by dst` (the rule that did), `_looped`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The symbolic evaluator: every packet at once, as sets of packets that go through the rules.
 
 A set travels with a *state*: the fields that are known (protocol, interface, marks, translated addresses) as values,
-the others as variables.  A rule splits the set of each state: what passes its tests goes where the rule says, the rest
-goes on.  Sets of equal states are joined.  What cannot be known is a variable of its own for each question, so that an
-answer may depend on it without getting wider or narrower.
+the others as variables.  A rule splits the set of each state: what passes its tests goes where the rule says, the
+rest goes on.  Sets of equal states are joined.  What cannot be known is a variable of its own for each question, so
+that an answer may depend on it without getting wider or narrower.
 
 Kept apart from the plain evaluator (`plain.py`, `walk.py`), which is its judge in the tests.
 """
@@ -109,6 +109,7 @@ class Engine:
         return joined
 
     def manip(self) -> str:
+        """Return which end is translated at this hook: dst or src."""
         return "dst" if self.at_hook in ("prerouting", "output") else "src"
 
     def _meets_nat(self, state: State) -> bool:
@@ -147,6 +148,7 @@ class Engine:
         return self._join([*accepted, *fell.items()])
 
     def stop(self, node: int, because: Because, client: str = "silence") -> None:
+        """Note that a set came to an end."""
         if node != EMPTY:
             self.stops.append(Stop(node, because, client))
 

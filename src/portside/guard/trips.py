@@ -6,13 +6,13 @@ those that arrived would not get an answer.
 
 from __future__ import annotations
 
-from portside.guard.bdd import ALL, EMPTY
+from portside.guard.bdd import EMPTY
 from portside.guard.environment import LOCAL, LOOPBACK
 from portside.guard.fields import CT_STATUS, PROTOCOLS
 from portside.guard.packet import Because
 from portside.guard.space import VARS, Var
 from portside.guard.state import State
-from portside.guard.symbolic import Engine, Stop
+from portside.guard.symbolic import Engine
 from portside.record import Record
 
 TYPE_CHECKING = False
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Arrival(Record):
-    """A set of packets that got through: its state at the goal, the way (input, forward), and what let which part in."""
+    """A set that got through: its state at the goal, the way (input, forward), and what let which part in."""
 
     state: State
     node: int
@@ -199,17 +199,8 @@ class Trips:
         return self.manager.union(one.node for one in self.arrive({start: arrival.node}))
 
 
-def own_addresses(engine: Engine, addresses: list[tuple[int, int]] | None = None) -> int:
-    """Return where the destination is an address of this host (and one of the spans, if given)."""
-    mine = [
-        (value, value)
-        for value, _ in engine.environment.own(engine.family)
-        if not LOOPBACK[engine.family][0] <= value <= LOOPBACK[engine.family][1]
-    ]
-    node = engine.space.within("daddr", mine)
-    if addresses is not None:
-        node = engine.manager.both(node, engine.space.within("daddr", addresses))
-    return node
-
-
-__all__ = ["ALL", "Arrival", "Stop", "Trips", "own_addresses"]
+def own_addresses(engine: Engine, *, loopback: bool) -> int:
+    """Return where the destination is an address of this host; those of loopback only if asked."""
+    low, high = LOOPBACK[engine.family]
+    mine = [(value, value) for value, _ in engine.environment.own(engine.family) if not low <= value <= high]
+    return engine.space.within("daddr", [*mine, (low, high)] if loopback else mine)

@@ -27,7 +27,7 @@ def list_ports(
 
     `filter` is the filter language; raises BadRequest where it is malformed.
     """
-    sought = query.build(filter, query.Selection(every_netns=every_netns), host)
+    sought = query.build(filter, query.Selection(every_netns=every_netns), host, judge)
     wish = sought.wish.replace(stream_states=_OPEN.stream_states, datagram_states=_OPEN.datagram_states)
     snapshot = take(wish, host)
     snapshot.accept = sought.accept
@@ -42,14 +42,21 @@ def sockets(filter: str = "", *, every_netns: bool = False, host: Host = LIVE) -
     return snapshot
 
 
-def who(port: int, protocol: str = "", *, every_netns: bool = False, host: Host = LIVE) -> _who.Report:
+def sockets_of_open_ports(host: Host = LIVE) -> Snapshot:
+    """Return the sockets that make ports open: what `ports.open_ports` merges."""
+    return take(_OPEN, host)
+
+
+def who(
+    port: int, protocol: str = "", *, every_netns: bool = False, host: Host = LIVE, judge: Judge = by_scope
+) -> _who.Report:
     """Return everything about one local port: holders, listeners, connections by peer.
 
     `protocol` narrows it to `tcp` (MPTCP with it), `udp`, `udplite`, `sctp` or `mptcp`.  Raises BadRequest for what
     is no port or no protocol with ports.
     """
     snapshot = take_port(port, protocol, every_netns=every_netns, host=host)
-    return _who.report(snapshot, port, service_names(host), by_scope)
+    return _who.report(snapshot, port, service_names(host), judge)
 
 
 def take_port(

@@ -149,7 +149,7 @@ def _row(group: list[Socket], service_name: Callable[[int, str], str], judge: Ju
         holders=holders,
         owner_gap=gaps[0] if gaps else "",
         netns=first.netns,
-        reach=NOT_LISTENING if first.state == "bound-inactive" else judge(addresses),
+        reach=NOT_LISTENING if first.state == "bound-inactive" else judge(group),
         uid=processes[0].uid if processes else first.uid,
         user=processes[0].user if processes else first.user,
         unit=next((socket.unit for socket in group if socket.unit), ""),

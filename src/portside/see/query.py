@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from portside.record import Record
+from portside.see.reach import verdict_of
 from portside.see.reading import (
     IP_FAMILIES,
     OPEN_DATAGRAM,
@@ -17,8 +18,10 @@ from portside.wire import tcp_states
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from portside.see.filter import Expression, Plan
+    from portside.see.reach import Judge
     from portside.see.records import Socket
 
 _KINDS = {"tcp": ("tcp", "mptcp", "sctp"), "udp": ("udp", "udplite"), "raw": ("raw", "icmp")}
@@ -42,15 +45,20 @@ class Sought(Record):
     explanation: tuple[str, ...] = ()
 
 
-def build(text: str = "", selection: Selection = Selection(), host: Host = LIVE) -> Sought:  # noqa: B008 (frozen)
+def build(
+    text: str = "",
+    selection: Selection = Selection(),  # noqa: B008 (frozen)
+    host: Host = LIVE,
+    judge: Judge | None = None,
+) -> Sought:
     """Return the question for a filter text (empty: no filter); raises BadRequest pointing into a wrong one.
 
-    `host` tells the names of services and the numbers of interfaces.
+    `host` tells the names of services and the numbers of interfaces, `judge` what the `reach` test compares.
 
     Sockets answer instead of ports when everything or a kind without ports was chosen, or when the filter speaks
     of states or of the other end, which an open port does not have.
     """
-    expression, plan, accept = _filter(text, host, host.live and not selection.every_netns)
+    expression, plan, accept = _filter(text, host, host.live and not selection.every_netns, judge)
     portless = any(kind not in ("tcp", "udp") for kind in selection.kinds)
     connections = selection.every or (expression is not None and _speaks_of_connections(expression))
     wish = Wish(
@@ -68,7 +76,7 @@ def build(text: str = "", selection: Selection = Selection(), host: Host = LIVE)
 
 
 def _filter(
-    text: str, host: Host, here_only: bool
+    text: str, host: Host, here_only: bool, judge: Judge | None
 ) -> tuple[Expression | None, Plan | None, Callable[[Socket], bool] | None]:
     """Parse, plan and compile the filter; it costs its import only where there is one.
 
@@ -85,7 +93,8 @@ def _filter(
     device_index = interface_index if here_only else None
     expression = language.parse(text, resolve)
     plan = language.plan(expression, device_index=device_index)
-    return expression, plan, plan.predicate(device_index=device_index)
+    how: dict[str, Any] = {} if judge is None else {"reach_of": lambda socket: verdict_of(socket, judge)}
+    return expression, plan, plan.predicate(device_index=device_index, **how)
 
 
 def _open_unix(accept: Callable[[Socket], bool] | None) -> Callable[[Socket], bool]:

@@ -1,7 +1,7 @@
 """How far an open port can be reached, judged from where it is bound: the seam where the firewall's word joins.
 
-`Judge` is the type of that seam: whoever knows more (the firewall's rules, one day) passes another function of the
-same shape to `see.ports.open_ports` and to the filter.
+`Judge` is the type of that seam, from the sockets of one port to its reach: whoever knows more (`guard.seam`, from
+the firewall's rules) passes another function of the same shape to `see.ports.open_ports` and to the filter.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from portside.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from portside.see.records import Endpoint, Socket
 
-    Judge = Callable[[Iterable[Endpoint]], "Reach"]
+    Judge = Callable[[Sequence[Socket]], "Reach"]
 
 
 class Reach(Record):
@@ -51,11 +51,14 @@ def of_address(local: Endpoint) -> Reach:
 
 def of_socket(socket: Socket) -> str:
     """Return the verdict on one socket, for the filter's `reach` test."""
-    if socket.state == "bound-inactive":
-        return NOT_LISTENING.verdict
-    return of_address(socket.local).verdict
+    return verdict_of(socket, by_scope)
 
 
-def by_scope(addresses: Iterable[Endpoint]) -> Reach:
-    """Judge a port by the widest of its addresses."""
-    return max((of_address(local) for local in addresses), key=_ORDER.index, default=UNKNOWN)
+def verdict_of(socket: Socket, judge: Judge) -> str:
+    """Return a judge's verdict on one socket."""
+    return (NOT_LISTENING if socket.state == "bound-inactive" else judge((socket,))).verdict
+
+
+def by_scope(sockets: Iterable[Socket]) -> Reach:
+    """Judge a port by the widest of the addresses it is bound to."""
+    return max((of_address(one.local) for one in sockets), key=_ORDER.index, default=UNKNOWN)

@@ -1,0 +1,233 @@
+"""`portside reach`: who can get to each open port, decided from the rules, and which rule decides."""
+
+from __future__ import annotations
+
+from portside.cli.command import STRICT, Argument, Command
+from portside.cli.typed import typed_port
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import SimpleNamespace
+    from typing import Any
+
+    from portside.cli.output import Output
+    from portside.guard.listeners import Answer, Source
+    from portside.guard.reach import Judge, Piece
+    from portside.see.records import Gap
+
+ARGUMENTS = (
+    Argument(
+        ("port",), "one port: a number or a service name, with /tcp or /udp if you like", "PORT", many="*"
+    ),
+    Argument(("--from",), "only whether these get through: an address, a network, an interface", "WHO"),
+    Argument(("--ruleset",), "judge the rules of a file instead: nft text or JSON, iptables-save", "FILE"),
+    Argument(("--audit",), "say what deserves attention instead"),
+    Argument(("--verify",), "have a kernel of its own decide it, too, with real packets"),
+    STRICT,
+    Argument(("-n", "--numeric"), "numbers instead of service names"),
+)
+_STYLE = {"anyone": "yellow", "nobody": "green", "some": "", "depends": "yellow", "unknown": "red"}
+_WORDS = {"yes": "yes", "no": "no", "depends": "depends"}
+
+
+def run(arguments: SimpleNamespace, output: Output) -> int:
+    """Judge every open port, or one, and print the pieces of the answer."""
+    from portside.guard import listeners
+
+    judge = _judge(arguments.ruleset)
+    asked = listeners.source(judge, arguments.__dict__["from"]) if arguments.__dict__["from"] else None
+    found = _answers(judge, arguments, asked)
+    if arguments.audit:
+        return _audit(judge, found, output)
+    verified = _verify(judge, found, output) if arguments.verify else ()
+    gaps = _gaps(judge)
+    if output.json:
+        output.envelope("reach", [item(one) for one in found], gaps)
+    else:
+        output.write("".join(f"{output.clean(line)}\n" for line in _lines(found, bool(arguments.port))))
+        for line in verified:
+            output.write(f"{output.clean(line)}\n")
+        output.gaps(gaps)
+    return _code(found, gaps, arguments)
+
+
+def _judge(file: str | None) -> Judge:
+    from portside.guard import reading
+    from portside.guard.reach import Judge
+
+    ruleset = reading.read_rules() if file is None else reading.read_file(file)
+    return Judge(ruleset, reading.read_environment())
+
+
+def _answers(judge: Judge, arguments: SimpleNamespace, asked: Source | None) -> list[Answer]:
+    from portside.guard import listeners
+    from portside.see import api
+    from portside.see.ports import open_ports
+    from portside.see.services import service_names
+
+    names = (lambda port, protocol: "") if arguments.numeric else service_names()
+    if not arguments.port:
+        rows = open_ports(api.sockets_of_open_ports(), names)
+        return listeners.answers(judge, rows, asked)
+    found: list[Answer] = []
+    for word in arguments.port:
+        port, transport = typed_port(word)
+        snapshot = api.take_port(port, transport)
+        mine = listeners.answers(judge, open_ports(snapshot.sockets, names), asked)
+        wanted = (transport,) if transport else ("tcp",)
+        found += mine or listeners.nobody_listens(judge, port, wanted, asked)
+    return found
+
+
+def _gaps(judge: Judge) -> list[Gap]:
+    from portside.see.records import Gap
+
+    return [Gap("firewall rules", why, 1) for why in judge.ruleset.unread]
+
+
+def _code(found: list[Answer], gaps: list[Gap], arguments: SimpleNamespace) -> int:
+    if gaps and arguments.strict:
+        return 3
+    if not found:
+        return 1
+    open_to = any(one.reachability.verdict != "nobody" for one in found)
+    return 0 if open_to or not arguments.port else 1
+
+
+def _lines(found: list[Answer], whole: bool) -> Iterator[str]:
+    for one in found:
+        yield _head(one)
+        pieces = one.reachability.pieces
+        shown = pieces if whole else [piece for piece in pieces if piece.verdict != "no"] or pieces[:1]
+        for place, piece in enumerate(shown):
+            last = place == len(shown) - 1 and not one.reachability.notes
+            yield from _piece_lines(piece, last, whole)
+        if not pieces:
+            yield f"└─ {one.reachability.because}"
+        for note in one.reachability.notes:
+            yield f"└─ note     {note}"
+
+
+def _head(one: Answer) -> str:
+    wanted = one.listener
+    if one.row is None:
+        return f"{wanted.port}/{wanted.protocol}  {one.reachability.verdict}; nothing listens there now"
+    from portside.cli.port_table import bound_text, owner_text
+
+    service = f"  {one.row.service}?" if one.row.service else ""
+    return (
+        f"{wanted.port}/{wanted.protocol}{service}  {one.reachability.verdict}"
+        f"  on {bound_text(one.row)}  {owner_text(one.row)}"
+    )
+
+
+def _piece_lines(piece: Piece, last: bool, whole: bool) -> Iterator[str]:
+    from portside.guard.words import everything, sources
+
+    stem, branch = ("   ", "└─") if last else ("│  ", "├─")
+    family = "IPv6" if piece.family == "ip6" else "IPv4"
+    who = f"most of {family}" if everything(piece) else sources(piece)
+    port = f" to port {piece.port}" if piece.port else ""
+    goes = f", goes to {piece.goes_to}" if piece.goes_to else ""
+    client = f" ({piece.client})" if piece.client else ""
+    yield f"{branch} {_WORDS[piece.verdict]}{client}: {who} on {piece.interface}{port}{goes}"
+    yield f"{stem}   by      {piece.because}"
+    for reason in piece.reasons:
+        yield f"{stem}   if      {reason}"
+    if piece.condition:
+        yield f"{stem}   note    {piece.condition}"
+    if whole:
+        yield f"{stem}   sample  {_packet(piece)}"
+
+
+def _packet(piece: Piece) -> str:
+    sample = piece.sample
+    left, right = (f"[{one}]" if ":" in one else one for one in (sample.source, sample.destination))
+    return f"{sample.protocol} {left}:{sample.source_port} -> {right}:{sample.port} on {sample.interface}"
+
+
+def item(one: Answer) -> dict[str, Any]:
+    """An item of `kind: reach`."""
+    addresses = [
+        {"address": end.address, "device": end.device or None}
+        for end in (one.row.addresses if one.row else ())
+    ]
+    return {
+        "protocol": one.listener.protocol,
+        "port": one.listener.port,
+        "address": addresses[0]["address"] if len(addresses) == 1 else None,
+        "addresses": addresses,
+        "listening": one.row is not None,
+        "verdict": one.reachability.verdict,
+        "because": because(one.reachability.because),
+        "notes": list(one.reachability.notes),
+        "pieces": [piece(part) for part in one.reachability.pieces],
+    }
+
+
+def piece(part: Piece) -> dict[str, Any]:
+    """One piece of an answer."""
+    from itertools import islice
+
+    from portside.guard.words import networks
+
+    return {
+        "interface": part.interface,
+        "family": "inet6" if part.family == "ip6" else "inet",
+        "sources": list(islice(networks(part.family, part.sources), 10_000)),
+        "verdict": part.verdict,
+        "because": because(part.because),
+        "client": part.client or None,
+        "reasons": list(part.reasons),
+        "to_port": part.port or None,
+        "goes_to": part.goes_to or None,
+        "condition": part.condition or None,
+        "sample": dict(part.sample.items()),
+    }
+
+
+def because(one: Any) -> dict[str, Any]:
+    """What decided."""
+    return {
+        "table": one.table or None,
+        "chain": one.chain or None,
+        "handle": one.handle or None,
+        "rule": one.rule,
+    }
+
+
+def _audit(judge: Judge, found: list[Answer], output: Output) -> int:
+    from portside.guard.audit import audit
+
+    remarks = list(audit(judge, found))
+    if output.json:
+        output.envelope("audit", [dict(remark.items()) for remark in remarks], _gaps(judge))
+    else:
+        for remark in remarks:
+            output.write(output.clean(f"{remark.kind}: {remark.what}") + "\n")
+            output.write(output.clean(f"   {remark.why}") + "\n")
+        output.gaps(_gaps(judge))
+    return 0 if remarks else 1
+
+
+def _verify(judge: Judge, found: list[Answer], output: Output) -> list[str]:
+    from portside.guard.verify import verify
+
+    return list(verify(judge, found))
+
+
+COMMAND = Command(
+    "reach",
+    "who can get to each open port, decided from the firewall's rules, and which rule decides",
+    ARGUMENTS,
+    run,
+    description="Tell for each open port who can get to it: anyone, some, nobody, or that it depends, and on what.\n"
+    "Decided from the rules in force (nftables, iptables of both back ends, ipset), addresses, routes\n"
+    "and settings.  For one PORT every part of the answer is shown, with a packet of each.  Exit 1\n"
+    "when nobody gets through to PORT.",
+    examples="  portside reach\n"
+    "  portside reach 22 --from 198.51.100.7\n"
+    "  portside reach https --json\n"
+    "  portside reach --ruleset new.nft",
+)

@@ -1,0 +1,447 @@
+"""Who can reach a listener: the sets of the symbolic evaluator, told as pieces that a person can read.
+
+A listener is reached by every packet whose way ends at it, whatever address and port it was sent to: a redirect's
+port counts, and so does a published container port, which is judged where it is forwarded.  What the sender may
+choose (the source port, the destination among this host's addresses) is chosen for the sender: `yes` means that there
+is a packet that gets through, whatever the open questions' answers.  The sources of an interface are those that
+answers go back to by it, and that the kernel does not refuse there.
+"""
+
+from __future__ import annotations
+
+from portside.guard.bdd import ALL, EMPTY, merge
+from portside.guard.environment import IPV4, IPV6, LOOPBACK, MULTICAST_SPAN, WIDTH
+from portside.guard.model import Nat
+from portside.guard.packet import DEPENDS, NO, YES, Because, Packet, text
+from portside.guard.space import CHOSEN, QUESTIONS, VARS, Var
+from portside.guard.symbolic import Engine, Stop
+from portside.guard.trips import Arrival, Trips, own_addresses
+from portside.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from portside.guard.environment import Device, Environment
+    from portside.guard.model import Ruleset
+    from portside.guard.state import Value
+
+ANYONE, SOME, NOBODY, UNKNOWN = "anyone", "some", "nobody", "unknown"
+_MOST_SPANS = 10_000
+
+
+class Bound(Record):
+    """One address a listener is bound to, as a number (`None`: every one of its family), and the device, if any."""
+
+    family: str
+    address: int | None = None
+    device: str = ""
+
+
+class Listener(Record):
+    """What is asked about: protocol (tcp, udp, sctp, ...), port, and where it is bound."""
+
+    protocol: str
+    port: int
+    bounds: tuple[Bound, ...] = (Bound(IPV4), Bound(IPV6))
+
+
+class Piece(Record):
+    """Sources with one verdict and one reason, on one interface.
+
+    `sources` are spans of addresses.  `port` is the one they send to, where it is not the listener's own; `goes_to`
+    the place behind a translation.  `sample` is a packet of this piece.  `client` is what a refused one sees,
+    `reasons` the open questions of `depends`, `condition` what the sender has to choose (a source port).
+    """
+
+    interface: str
+    family: str
+    sources: tuple[tuple[int, int], ...]
+    verdict: str
+    because: Because
+    sample: Packet
+    client: str = ""
+    reasons: tuple[str, ...] = ()
+    port: int = 0
+    goes_to: str = ""
+    condition: str = ""
+
+
+class Reachability(Record):
+    """Who reaches a listener: anyone, some, nobody, depends or unknown; the pieces; what was assumed or not read."""
+
+    verdict: str
+    pieces: tuple[Piece, ...] = ()
+    because: Because = Because()
+    notes: tuple[str, ...] = ()
+
+
+class Judge:
+    """The rules of one host, ready for questions; what one answer needed is there for the next."""
+
+    def __init__(self, ruleset: Ruleset, environment: Environment) -> None:
+        self.ruleset, self.environment = ruleset, environment
+        self._engines: dict[str, Engine] = {}
+        self._known: dict[object, Crossing] = {}
+        self._answers: dict[object, Reachability] = {}
+        self._nat_ports = _translated_ports(ruleset)
+
+    def engine(self, family: str) -> Engine:
+        """Return the symbolic evaluator for a family."""
+        if family not in self._engines:
+            self._engines[family] = Engine(self.ruleset, self.environment, family)
+        return self._engines[family]
+
+    def judge_packet(self, packet: Packet) -> str:
+        """Return the verdict on one packet: yes, no or depends."""
+        engine = self.engine(packet.family)
+        device = self.environment.device(packet.interface)
+        if device is None or not device.up:
+            return NO
+        node = self.crossing(device, packet.protocol, packet.family, packet.port).all
+        known = _assignment(engine, packet)
+        while engine.manager.level[node] < QUESTIONS:
+            level = engine.manager.level[node]
+            node = engine.manager.high[node] if known[level] else engine.manager.low[node]
+        return YES if node == ALL else NO if node == EMPTY else DEPENDS
+
+    def crossing(self, device: Device, protocol: str, family: str, port: int | None) -> Crossing:
+        """Return what becomes of connections to a port (`None`: to any), kept for the next question."""
+        key = device.name, protocol, family, port
+        if key not in self._known:
+            self._known[key] = Crossing(self.engine(family), device, protocol, port)
+        return self._known[key]
+
+    def reach(self, listener: Listener, devices: tuple[Device, ...] | None = None) -> Reachability:
+        """Return who reaches a listener by the interfaces of this host (all but loopback, if none are named)."""
+        if self.ruleset.unread:
+            return Reachability(
+                UNKNOWN, because=Because(rule=self.ruleset.unread[0]), notes=self.ruleset.unread
+            )
+        key = (listener, devices)
+        if key not in self._answers:
+            chosen = devices if devices is not None else tuple(self.outside())
+            parts = [
+                _Part(self, listener, device, family)
+                for device in chosen
+                for family in (IPV4, IPV6)
+                if any(bound.family == family for bound in listener.bounds)
+            ]
+            self._answers[key] = _sum_up(parts, self._notes(chosen))
+        return self._answers[key]
+
+    def outside(self) -> Iterator[Device]:
+        """Yield the interfaces by which packets come from elsewhere: those that are up and no port of a bridge."""
+        kinds = {device.name: device.kind for device in self.environment.devices}
+        for device in self.environment.devices:
+            if (
+                device.up
+                and device.name != "lo"
+                and kinds.get(device.master, "") not in ("bridge", "bond", "team")
+            ):
+                yield device
+
+    def front_ports(self, port: int) -> bool:
+        """Whether some rule may send packets to other ports to this one."""
+        return any(low <= port <= high for low, high in self._nat_ports)
+
+    def _notes(self, devices: tuple[Device, ...]) -> tuple[str, ...]:
+        notes = [f"an XDP program sees packets of '{one.name}' before any rule" for one in devices if one.xdp]
+        if self.environment.policy_routing:
+            notes.append("routing rules (ip rule) choose tables that are not modelled")
+        return tuple(notes)
+
+
+class Crossing:
+    """What becomes of the connections to a port that come in by one interface."""
+
+    def __init__(self, engine: Engine, device: Device, protocol: str, port: int | None) -> None:
+        self.engine, self.device = engine, device
+        manager = engine.manager
+        trips = Trips(engine, device, protocol)
+        engine.stops.clear()
+        arrivals = trips.arrive({trips.start(port): own_addresses(engine, loopback=device.name == "lo")})
+        self.stops: list[Stop] = list(engine.stops)
+        self.arrivals: list[Arrival] = []
+        self.all = EMPTY
+        for arrival in arrivals:
+            got = arrival.node
+            if protocol != "udp":
+                engine.stops.clear()
+                got = manager.both(trips.answers(arrival), trips.next(arrival, port))
+                lost = manager.less(arrival.node, got)
+                if lost != EMPTY:
+                    why = next((one.because for one in engine.stops if manager.both(one.node, lost)), None)
+                    self.stops.append(Stop(lost, why or Because(rule="no route back")))
+            self.arrivals.append(arrival.replace(node=got))
+            self.all = manager.either(self.all, got)
+        engine.stops.clear()
+
+
+class _Part:
+    """One listener, one interface, one family: sets of sources."""
+
+    def __init__(self, judge: Judge, listener: Listener, device: Device, family: str) -> None:
+        self.judge, self.listener, self.device, self.family = judge, listener, device, family
+        self.width = WIDTH[family]
+        self.engine = judge.engine(family)
+        self.manager, self.space = self.engine.manager, self.engine.space
+        self.bounds = [
+            bound for bound in listener.bounds if bound.family == family and bound.device in ("", device.name)
+        ]
+        self.domain = self._domain()
+        self.yes = self.may = EMPTY
+        self.pieces: list[Piece] = []
+        if not self.bounds or self.domain == EMPTY:
+            return
+        crossing = judge.crossing(device, listener.protocol, family, listener.port)
+        self._collect(crossing, listener.port)
+        if judge.front_ports(listener.port):
+            self._collect(judge.crossing(device, listener.protocol, family, None), None)
+
+    def _domain(self) -> int:
+        """Return the sources that come in here: not refused by the kernel, and answered by this interface."""
+        environment, name, width = self.engine.environment, self.device.name, self.width
+        good = self.space.where(
+            "saddr",
+            lambda source: (
+                not environment.refused_source(self.family, source, self.device)
+                and (name == "lo" or environment.back_by(self.family, source, name))
+            ),
+            ("comes", name),
+        )
+        if name == "lo":
+            own = [(value, value) for value, _ in environment.own(self.family)]
+            return self.space.within("saddr", [*own, LOOPBACK[self.family]])
+        odd = [LOOPBACK[self.family], MULTICAST_SPAN[self.family]]
+        odd += [(0, (1 << 24) - 1), (240 << 24, (1 << 32) - 1)] if width == 32 else [(0, 0)]
+        if not any(address.family == self.family for address in self.device.addresses):
+            return EMPTY
+        return self.manager.less(good, self.space.within("saddr", odd))
+
+    def _collect(self, crossing: Crossing, port: int | None) -> None:
+        through = EMPTY
+        parts: list[tuple[int, Because, Arrival]] = []
+        for arrival in crossing.arrivals:
+            node = self._ours(arrival, port)
+            if node == EMPTY:
+                continue
+            through = self.manager.either(through, node)
+            parts += [(self.manager.both(node, part), because, arrival) for part, because in _ranked(arrival)]
+        always = self.manager.forall(through, QUESTIONS)
+        yes = self._sources(always)
+        may = self._sources(self.manager.exists(through, QUESTIONS, 1 << 30))
+        for part, because, arrival in parts:
+            self._piece(YES, self.manager.both(part, always), yes, because, arrival, port)
+            yes = self.manager.less(yes, self._sources(self.manager.both(part, always)))
+        self.yes = self.manager.either(self.yes, self._sources(always))
+        unsure = self.manager.less(may, self.yes)
+        if unsure != EMPTY:
+            self._unsure(through, unsure, parts, port)
+        self.may = self.manager.either(self.may, may)
+        if port is not None:
+            self._refused(crossing, self.manager.less(self.domain, may), port)
+
+    def _ours(self, arrival: Arrival, port: int | None) -> int:
+        """Return the part of what arrived that arrived at the listener (or, published, behind its address)."""
+        values = arrival.state.values
+        spans = [
+            (0, (1 << self.width) - 1) if bound.address is None else (bound.address, bound.address)
+            for bound in self.bounds
+        ]
+        if arrival.way == "forward":
+            return self.manager.both(arrival.node, self._sent_to(spans)) if port is not None else EMPTY
+        at = values["dport"]
+        if isinstance(at, Var):
+            return EMPTY  # sent to another port, and not translated
+        low, high = at if isinstance(at, tuple) else (int(at), int(at))
+        if not low <= self.listener.port <= high:
+            return EMPTY
+        target = values["daddr"]
+        if isinstance(target, Var):
+            return self.manager.both(arrival.node, self._sent_to(spans))
+        where = target[0] if isinstance(target, tuple) else int(target)
+        return arrival.node if any(first <= where <= last for first, last in spans) else EMPTY
+
+    def _sent_to(self, spans: list[tuple[int, int]]) -> int:
+        return self.space.within("daddr", spans)
+
+    def _sources(self, node: int) -> int:
+        """Return the sources that have a packet in a set."""
+        node = self.manager.exists(node, *CHOSEN)
+        return self.manager.both(self.manager.exists(node, 0, 128), self.domain)
+
+    def _piece(
+        self, verdict: str, node: int, sources: int, because: Because, arrival: Arrival | None, port: int | None,
+        client: str = "", reasons: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
+        own = self.manager.both(self._sources(node), sources)
+        if own == EMPTY:
+            return
+        spans = self._rounded(own)
+        packet = self._sample(self.manager.both(node, own))
+        every = self.manager.forall(self.manager.exists(node, 0, 128), *CHOSEN)
+        choice = (
+            "" if self.manager.less(own, every) == EMPTY or verdict != YES else "the sender has to choose: "
+        )
+        if choice:
+            levels = self.manager.support(node)
+            words = [name for name in ("sport", "ttl", "dscp") if levels & set(self.space.variables(name))]
+            choice = choice + ", ".join(words) if words else ""
+        self.pieces.append(
+            Piece(
+                self.device.name, self.family, spans, verdict, because, packet, client, reasons,
+                packet.port if packet.port != self.listener.port else 0, _goal(self.family, arrival), choice,
+            )
+        )  # fmt: skip
+
+    def _rounded(self, node: int) -> tuple[tuple[int, int], ...]:
+        """Return the spans of a set of sources; a gap of one or two addresses that no packet comes from is closed.
+
+        Else a network would fall into pieces around this host's own address and the network's broadcast.
+        """
+        gaps, edge = [], 0
+        for low, high in self.manager.intervals(self.domain, 128, self.width):
+            gaps.append((edge, low - 1))
+            edge = high + 1
+        gaps.append((edge, (1 << self.width) - 1))
+        narrow = [gap for gap in gaps if 0 <= gap[1] - gap[0] <= 1]
+        spans = list(self.manager.intervals(node, 128, self.width, _MOST_SPANS))
+        starts, ends = {low for low, _ in spans}, {high for _, high in spans}
+        spans += [gap for gap in narrow if gap[0] - 1 in ends or gap[1] + 1 in starts]
+        return tuple(merge(spans))
+
+    def _unsure(
+        self, through: int, unsure: int, parts: list[tuple[int, Because, Arrival]], port: int | None
+    ) -> None:
+        part = self.manager.both(through, unsure)
+        reasons = tuple(self.space.asked(part))
+        because = next((one for node, one, _ in parts if self.manager.both(node, unsure) != EMPTY), Because())
+        arrival = next((one for node, _, one in parts if self.manager.both(node, unsure) != EMPTY), None)
+        self._piece(DEPENDS, part, unsure, because, arrival, port, reasons=reasons)
+
+    def _refused(self, crossing: Crossing, no: int, port: int) -> None:
+        """Tell what refuses the sources that never get through, by rule."""
+        whole: dict[tuple[Because, str], int] = {}
+        for stop in crossing.stops:
+            key = (stop.because, stop.client)
+            whole[key] = self.manager.either(whole.get(key, EMPTY), stop.node)
+        for arrival in crossing.arrivals:  # arrived, but elsewhere: translated away, or at another address
+            away = self.manager.less(arrival.node, self._ours(arrival, port))
+            words = arrival.state.values.get("_by dst") or "not an address it is bound to"
+            key = (Because(rule=str(words)), "silence")
+            whole[key] = self.manager.either(whole.get(key, EMPTY), away)
+        for (because, client), node in sorted(whole.items(), key=lambda one: not one[0][0].table):
+            if no == EMPTY:
+                return
+            self._piece(NO, node, no, because, None, port, client)
+            no = self.manager.less(no, self._sources(node))
+
+    def _sample(self, node: int) -> Packet:
+        """Return a packet of a set, as like to an everyday one as the set allows."""
+        sources = self.manager.exists(self.manager.exists(node, 0, 128), *CHOSEN)
+        sources = self.manager.exists(sources, QUESTIONS, 1 << 30)
+        low, high = next(self.manager.intervals(sources, 128, self.width))
+        own = [value for value, name in self.engine.environment.own(self.family) if name == self.device.name]
+        usual = [("saddr", low + (high > low + 1)), *(("daddr", value) for value in own[:1])]
+        usual += [("dport", self.listener.port), ("sport", 40000), ("ttl", 64), ("dscp", 0)]
+        for name, value in usual:
+            node = self.manager.both(node, self.space.within(name, [(value, value)])) or node
+        known = self.manager.sample(node)
+        found = {name: self._field(name, known) for name in VARS}
+        if not self.manager.support(node) & set(self.space.variables("dport")):
+            found["dport"] = self.listener.port
+        source, target = text(self.family, found["saddr"]), text(self.family, found["daddr"])
+        return Packet(
+            self.device.name, self.listener.protocol, source, target, found["dport"], found["sport"], found["ttl"],
+            found["dscp"],
+        )  # fmt: skip
+
+    def _field(self, name: str, known: dict[int, bool]) -> int:
+        return sum(known.get(level, False) << at for at, level in _numbered(self.space.variables(name)))
+
+
+def _numbered(variables: range) -> list[tuple[int, int]]:
+    return [(len(variables) - 1 - at, level) for at, level in enumerate(variables)]
+
+
+def _ranked(arrival: Arrival) -> list[tuple[int, Because]]:
+    """Return what let the parts in: rules before policies, the last chain's first."""
+    parts = list(reversed(arrival.passes))
+    parts.sort(key=lambda one: one[1].rule.startswith("policy "))
+    return [*parts, (ALL, Because(rule="no rule stops it"))]
+
+
+def _goal(family: str, arrival: Arrival | None) -> str:
+    if arrival is None:
+        return ""
+    values = arrival.state.values
+    if not values["_bound dst"]:
+        return ""
+    port, address = values["dport"], values["daddr"]
+    shown = _shown(family, address)
+    where = f"[{shown}]" if ":" in shown else shown
+    return f"{where}:{_shown('', port)}" + (f" by '{values['oifname']}'" if arrival.way == "forward" else "")
+
+
+def _shown(family: str, value: Value) -> str:
+    if isinstance(value, Var):
+        return "*"
+    low, high = value if isinstance(value, tuple) else (int(value), int(value))
+    words = [text(family, one) if family else str(one) for one in (low, high)]
+    return words[0] if low == high else "-".join(words)
+
+
+def _assignment(engine: Engine, packet: Packet) -> dict[int, int]:
+    from portside.guard.packet import number
+
+    values = {
+        "saddr": number(packet.source), "daddr": number(packet.destination), "sport": packet.source_port,
+        "dport": packet.port, "ttl": packet.ttl, "dscp": packet.dscp,
+    }  # fmt: skip
+    return {
+        level: values[name] >> at & 1
+        for name in VARS
+        for at, level in _numbered(engine.space.variables(name))
+    }
+
+
+def _translated_ports(ruleset: Ruleset) -> list[tuple[int, int]]:
+    """Return the ports that translations of the destination may lead to."""
+    found = []
+    for _, chain in ruleset.chains():
+        for rule in chain.rules:
+            for nat in rule.statements:
+                if isinstance(nat, Nat) and nat.kind in ("dnat", "redirect"):
+                    ports = [nat.port, *(ports for _, _, ports in nat.choices)]
+                    found += [one for one in ports if one is not None]
+    return found
+
+
+def _sum_up(parts: list[_Part], notes: tuple[str, ...]) -> Reachability:
+    pieces = tuple(piece for part in parts for piece in part.pieces)
+    asked = [part for part in parts if part.bounds and part.domain != EMPTY]
+    open_wide = [part for part in asked if part.yes == part.domain]
+    if any(_wide(part) for part in open_wide) or (asked and len(open_wide) == len(asked)):
+        verdict = ANYONE
+    elif any(part.yes != EMPTY for part in asked):
+        verdict = SOME
+    elif any(part.may != EMPTY for part in asked):
+        verdict = DEPENDS
+    else:
+        verdict = NOBODY
+    wanted = {ANYONE: YES, SOME: YES, DEPENDS: DEPENDS, NOBODY: NO}[verdict]
+    deciding = [piece for piece in pieces if piece.verdict == wanted]
+    best = max(deciding, key=_size, default=None)
+    because = best.because if best else Because(rule="bound where nobody else comes")
+    return Reachability(verdict, pieces, because, notes)
+
+
+def _wide(part: _Part) -> bool:
+    """Whether sources of the wide world come in by a part's interface."""
+    spans = part.manager.intervals(part.domain, 128, WIDTH[part.family], _MOST_SPANS)
+    return sum(high - low + 1 for low, high in spans) > 1 << WIDTH[part.family] - 1
+
+
+def _size(piece: Piece) -> float:
+    return sum(high - low + 1 for low, high in piece.sources) / float(1 << WIDTH[piece.family])

@@ -1,0 +1,155 @@
+"""Scratch network namespaces: a child process of its own, where rules are loaded and packets sent that touch nobody.
+
+The child gets a network namespace, and without root a user namespace in which it is root (user_namespaces(7)); both
+vanish with it.  `run` brings back what a function returned there.  `Spaces` are further network namespaces of the
+same child, which hops between them by setns(2): sockets stay where they were opened.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+
+from portside.errors import NotPermitted, PortsideError, TimedOut, Vanished
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, NoReturn, TypeVar
+
+    Answer = TypeVar("Answer")
+
+CLONE_NEWUSER = 0x10000000  # include/uapi/linux/sched.h
+CLONE_NEWNET = 0x40000000
+PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
+TIMEOUT = 60.0
+
+
+def run(function: Callable[..., Answer], *arguments: Any, timeout: float = TIMEOUT) -> Answer:
+    """Return what `function(*arguments)` returns in a fresh namespace; raises its PortsideError, or NotPermitted."""
+    import pickle
+
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        _child(writer, function, arguments)
+    os.close(writer)
+    try:
+        answer = _read(reader, timeout)
+    finally:
+        os.close(reader)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    if not answer:
+        raise Vanished("run in scratch namespace", "", "the child ended without an answer")
+    good, value = pickle.loads(answer)
+    if not good:
+        raise value
+    return value  # type: ignore[no-any-return]
+
+
+def _child(writer: int, function: Callable[..., object], arguments: tuple[Any, ...]) -> NoReturn:
+    """Enter, work, write the pickled outcome, exit: nothing of the parent's may run in this child afterwards."""
+    import pickle
+
+    try:
+        try:
+            _libc("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            _enter()
+            outcome = pickle.dumps((True, function(*arguments)))
+        except PortsideError as error:
+            outcome = pickle.dumps((False, error))
+        except Exception as error:
+            outcome = pickle.dumps((False, PortsideError("run in scratch namespace", "", repr(error))))
+        with os.fdopen(writer, "wb") as file:
+            file.write(outcome)
+    finally:
+        os._exit(0)
+
+
+def _enter() -> None:
+    uid, gid = os.geteuid(), os.getegid()
+    try:
+        _libc("unshare", CLONE_NEWNET if uid == 0 else CLONE_NEWUSER | CLONE_NEWNET)
+    except OSError as error:
+        raise NotPermitted(
+            "create scratch namespace", "", (error.strerror or "").lower(),
+            "run it with sudo, or allow user namespaces (user.max_user_namespaces)", errno=error.errno,
+        ) from error  # fmt: skip
+    if uid:
+        for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
+            with open(f"/proc/self/{name}", "w") as file:
+                file.write(text)
+    program("ip", "link", "set", "lo", "up")
+
+
+class Spaces:
+    """Network namespaces by name; the first, `host`, is the one that the child started in."""
+
+    def __init__(self) -> None:
+        self._descriptors = {"host": _here()}
+
+    def add(self, name: str) -> None:
+        """Make one more, lo up, and come back."""
+        _libc("unshare", CLONE_NEWNET)
+        self._descriptors[name] = _here()
+        program("ip", "link", "set", "lo", "up")
+        self.enter("host")
+
+    def enter(self, name: str) -> None:
+        """Move into a namespace."""
+        _libc("setns", self._descriptors[name], CLONE_NEWNET)
+
+    def path(self, name: str) -> str:
+        """Return a path by which other programs may name a namespace."""
+        return f"/proc/{os.getpid()}/fd/{self._descriptors[name]}"
+
+
+def _here() -> int:
+    return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def program(*argv: str, input: str = "") -> str:
+    """Run a program where we are and return what it prints; raises PortsideError with what it complained of."""
+    from portside.system import firewall
+
+    return firewall.output(argv[0], arguments=argv[1:], input=input)
+
+
+def nft_json_of(text: str) -> str:
+    """Return the JSON that nft lists after loading a ruleset's text; raises PortsideError where it does not load."""
+    return run(_load, text)
+
+
+def _load(text: str) -> str:
+    for name in sorted(set(re.findall(r'\b[io]if\s+(?:!=\s*)?"?([A-Za-z][\w.@-]{0,14})"?', text)) - {"lo"}):
+        program("ip", "link", "add", name, "type", "dummy")
+    program("nft", "-f", "-", input=text)
+    return program("nft", "-j", "list", "ruleset")
+
+
+def _libc(name: str, *arguments: int) -> None:
+    import ctypes
+
+    if getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def _read(descriptor: int, timeout: float) -> bytes:
+    import select
+    import time
+
+    deadline = time.monotonic() + timeout
+    chunks = bytearray()
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    while True:
+        if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            raise TimedOut("run in scratch namespace", "", f"no end in {timeout:.0f} s")
+        chunk = os.read(descriptor, 1 << 16)
+        if not chunk:
+            return bytes(chunks)
+        chunks += chunk
