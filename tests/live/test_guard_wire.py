@@ -80,6 +80,12 @@ CASES = {
     "answers that the output hook drops": """
         table inet a { chain o { type filter hook output priority 0; tcp sport 22 ip daddr 192.0.2.8 drop
         } }""",
+    "a kind of reject is for its own family and protocol alone": """
+        table inet a { chain i { type filter hook input priority 0;
+        meta nfproto ipv6 reject
+        tcp dport 22 reject with tcp reset
+        udp dport 80 meta l4proto udp reject with icmp type admin-prohibited
+        } }""",
     "a name of no interface is empty, not missing": """
         table inet a { chain i { type filter hook input priority 0; oifname != "eth0" tcp dport 22 drop
         } }""",

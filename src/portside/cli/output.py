@@ -90,9 +90,9 @@ class Output:
 
     def envelope(
         self, kind: str, items: list[dict[str, Any]], gaps: Sequence[Gap] = (), *, at: float | None = None,
-        host: str = "",
+        host: str = "", **more: Any,
     ) -> None:  # fmt: skip
-        """Write the JSON envelope: one document on one line when not for a terminal."""
+        """Write the JSON envelope: one document on one line when not for a terminal; `more` are further fields."""
         import json
 
         document = {
@@ -106,6 +106,7 @@ class Output:
                 for gap in gaps
             ],
             "items": items,
+            **more,
         }
         self.write(json.dumps(document, indent=2 if self.out.isatty() else None) + "\n")
 

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
     from portside.cli.output import Output
     from portside.guard.listeners import Answer, Source
+    from portside.guard.packet import Packet
     from portside.guard.reach import Judge, Piece
+    from portside.guard.verify import Verification
     from portside.see.records import Gap
 
 ARGUMENTS = (
@@ -40,15 +42,23 @@ def run(arguments: SimpleNamespace, output: Output) -> int:
     found = _answers(judge, arguments, asked)
     if arguments.audit:
         return _audit(judge, found, output)
-    verified = _verify(judge, found, output) if arguments.verify else ()
+    verified = _verify(judge, found, arguments) if arguments.verify else None
     gaps = _gaps(judge)
     if output.json:
-        output.envelope("reach", [item(one) for one in found], gaps)
+        items = [item(one) for one in found]
+        more: dict[str, Any] = {} if verified is None else {"verified": trials(verified)}
+        output.envelope("reach", items, gaps, **more)
     else:
-        output.write("".join(f"{output.clean(line)}\n" for line in _lines(found, bool(arguments.port))))
-        for line in verified:
+        output.write(
+            "".join(
+                f"{output.clean(line)}\n" for line in _lines(found, bool(arguments.port), asked is not None)
+            )
+        )
+        for line in _verified_lines(verified) if verified is not None else ():
             output.write(f"{output.clean(line)}\n")
         output.gaps(gaps)
+    if verified is not None and not verified.agrees:
+        return 1
     return _code(found, gaps, arguments)
 
 
@@ -91,58 +101,67 @@ def _code(found: list[Answer], gaps: list[Gap], arguments: SimpleNamespace) -> i
         return 3
     if not found:
         return 1
-    open_to = any(one.reachability.verdict != "nobody" for one in found)
-    return 0 if open_to or not arguments.port else 1
+    verdicts = {one.reachability.verdict for one in found}
+    if not arguments.port:
+        return 0
+    return 2 if verdicts == {"unknown"} else 1 if verdicts == {"nobody"} else 0
 
 
-def _lines(found: list[Answer], whole: bool) -> Iterator[str]:
+def _lines(found: list[Answer], whole: bool, asked: bool) -> Iterator[str]:
+    from portside.guard.words import link_local
+
     for one in found:
-        yield _head(one)
+        yield _head(one, asked)
         pieces = one.reachability.pieces
-        shown = pieces if whole else [piece for piece in pieces if piece.verdict != "no"] or pieces[:1]
+        open_to = [piece for piece in pieces if piece.verdict != "no"]
+        shown = (
+            pieces
+            if whole
+            else [piece for piece in open_to if not link_local(piece)] or open_to or pieces[:1]
+        )
         for place, piece in enumerate(shown):
             last = place == len(shown) - 1 and not one.reachability.notes
             yield from _piece_lines(piece, last, whole)
         if not pieces:
             yield f"└─ {one.reachability.because}"
-        for note in one.reachability.notes:
+        for note in one.reachability.notes if pieces else ():
             yield f"└─ note     {note}"
 
 
-def _head(one: Answer) -> str:
+def _head(one: Answer, asked: bool) -> str:
     wanted = one.listener
+    verdict = one.reachability.verdict
+    if asked:  # anyone is then all of those asked for
+        verdict = {"anyone": "yes", "nobody": "no", "some": "some of them"}.get(verdict, verdict)
     if one.row is None:
-        return f"{wanted.port}/{wanted.protocol}  {one.reachability.verdict}; nothing listens there now"
+        return f"{wanted.port}/{wanted.protocol}  {verdict}; nothing listens there now"
     from portside.cli.port_table import bound_text, owner_text
 
     service = f"  {one.row.service}?" if one.row.service else ""
     return (
-        f"{wanted.port}/{wanted.protocol}{service}  {one.reachability.verdict}"
+        f"{wanted.port}/{wanted.protocol}{service}  {verdict}"
         f"  on {bound_text(one.row)}  {owner_text(one.row)}"
     )
 
 
 def _piece_lines(piece: Piece, last: bool, whole: bool) -> Iterator[str]:
-    from portside.guard.words import everything, sources
+    from portside.guard.words import who
 
     stem, branch = ("   ", "└─") if last else ("│  ", "├─")
-    family = "IPv6" if piece.family == "ip6" else "IPv4"
-    who = f"most of {family}" if everything(piece) else sources(piece)
     port = f" to port {piece.port}" if piece.port else ""
     goes = f", goes to {piece.goes_to}" if piece.goes_to else ""
     client = f" ({piece.client})" if piece.client else ""
-    yield f"{branch} {_WORDS[piece.verdict]}{client}: {who} on {piece.interface}{port}{goes}"
+    yield f"{branch} {_WORDS[piece.verdict]}{client}: {who(piece)} on {piece.interface}{port}{goes}"
     yield f"{stem}   by      {piece.because}"
     for reason in piece.reasons:
         yield f"{stem}   if      {reason}"
     if piece.condition:
         yield f"{stem}   note    {piece.condition}"
     if whole:
-        yield f"{stem}   sample  {_packet(piece)}"
+        yield f"{stem}   sample  {_packet(piece.sample)}"
 
 
-def _packet(piece: Piece) -> str:
-    sample = piece.sample
+def _packet(sample: Packet) -> str:
     left, right = (f"[{one}]" if ":" in one else one for one in (sample.source, sample.destination))
     return f"{sample.protocol} {left}:{sample.source_port} -> {right}:{sample.port} on {sample.interface}"
 
@@ -211,10 +230,40 @@ def _audit(judge: Judge, found: list[Answer], output: Output) -> int:
     return 0 if remarks else 1
 
 
-def _verify(judge: Judge, found: list[Answer], output: Output) -> list[str]:
+def _verify(judge: Judge, found: list[Answer], arguments: SimpleNamespace) -> Verification:
+    from portside.guard import reading
     from portside.guard.verify import verify
 
-    return list(verify(judge, found))
+    sources = reading.sources() if arguments.ruleset is None else reading.file_sources(arguments.ruleset)
+    return verify(judge, found, sources)
+
+
+def trials(verified: Verification) -> dict[str, Any]:
+    """What a kernel said to the answers."""
+    return {
+        "agrees": verified.agrees,
+        "missing": list(verified.missing),
+        "packets": [
+            {
+                "packet": dict(one.packet.items()),
+                "said": one.said,
+                "arrived": one.arrived,
+                "client": one.client or None,
+            }
+            for one in verified.trials
+        ],
+    }
+
+
+def _verified_lines(verified: Verification) -> Iterator[str]:
+    count, wrong = len(verified.trials), verified.differences
+    came = sum(one.arrived for one in verified.trials)
+    yield f"verified: {count} packets sent, {came} arrived; the kernel agrees with {count - len(wrong)}"
+    for one in wrong:
+        did = "arrived" if one.arrived else f"did not arrive ({one.client})"
+        yield f"   differs: {_packet(one.packet)}: {one.said} said, it {did}"
+    for what in verified.missing:
+        yield f"   not copied: {what}"
 
 
 COMMAND = Command(

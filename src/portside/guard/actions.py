@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from portside.guard.fields import FIELDS
-from portside.guard.model import Assign, Nat, Note, Notrack, Unknown, Update, Verdict
+from portside.guard.model import Assign, Key, Match, Nat, Note, Notrack, Unknown, Update, Verdict
 from portside.guard.nftvalues import Unreadable, address, element, keys, number
 
 TYPE_CHECKING = False
@@ -27,7 +27,7 @@ def action(kind: str, what: Any, family: str, find: Finder) -> list[Any]:
     if kind in ("jump", "goto"):
         return [Verdict(kind, what["target"])]
     if kind == "reject":
-        return [Verdict("reject", detail=_reject(what or {}, family))]
+        return _reject(what or {}, family)
     if kind == "queue":
         flags = what.get("flags", []) if isinstance(what, dict) else []
         return [Verdict("queue", detail="bypass" if "bypass" in flags else "")]
@@ -50,12 +50,14 @@ def action(kind: str, what: Any, family: str, find: Finder) -> list[Any]:
     raise Unreadable(kind)
 
 
-def _reject(what: dict[str, Any], family: str) -> str:
-    """Return how a packet is refused: `tcp reset`, or the ICMP code."""
+def _reject(what: dict[str, Any], family: str) -> list[Any]:
+    """Return a refusal (`tcp reset`, or the ICMP code), and the test its kind implies, which nft does not print."""
     kind = what.get("type", "icmp" if family == "ip" else "icmpv6" if family == "ip6" else "icmpx")
     if kind == "tcp reset":
-        return "tcp reset"
-    return str(what.get("expr", "port-unreachable"))
+        return [Match((Key("l4proto"),), (((6, 6),),)), Verdict("reject", detail=kind)]
+    verdict = Verdict("reject", detail=str(what.get("expr", "port-unreachable")))
+    number = {"icmp": 2, "icmpv6": 10}.get(kind)
+    return [verdict] if number is None else [Match((Key("nfproto"),), (((number, number),),)), verdict]
 
 
 def _limit_text(kind: str, what: Any) -> str:

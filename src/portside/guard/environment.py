@@ -21,6 +21,7 @@ UNICAST, LOCAL, BROADCAST, MULTICAST = (
     ADDRESS_TYPES[word] for word in ("unicast", "local", "broadcast", "multicast")
 )
 LOOPBACK = {IPV4: (127 << 24, (127 << 24) + 0xFFFFFF), IPV6: (1, 1)}
+_LINK_LOCAL = 0x3FA  # the ten bits of fe80::/10
 MULTICAST_SPAN = {IPV4: (224 << 24, (240 << 24) - 1), IPV6: (255 << 120, (1 << 128) - 1)}
 
 
@@ -123,10 +124,21 @@ class Environment(Record):
                 return f"rp_filter={device.rp_filter}: no way back by '{device.name}'"
         return ""
 
-    def back_by(self, family: str, source: int, device: str) -> bool:
-        """Whether the route to a source leaves by the interface."""
+    def back(self, family: str, source: int, came_by: str) -> str:
+        """Return the interface by which answers to a source leave, empty where there is none.
+
+        Those to a link-local address leave by the interface that the packet came in by.
+        """
+        if family == IPV6 and source >> 118 == _LINK_LOCAL:
+            device = self.device(came_by)
+            here = device is not None and any(one.value >> 118 == _LINK_LOCAL for one in device.addresses)
+            return came_by if here else ""
         way = self.way(family, source)
-        return way is not None and way.device == device
+        return "" if way is None else way.device
+
+    def back_by(self, family: str, source: int, device: str) -> bool:
+        """Whether answers to a source that came in by an interface leave by it."""
+        return self.back(family, source, device) == device
 
 
 def sorted_ways(ways: list[Way]) -> tuple[Way, ...]:

@@ -158,18 +158,18 @@ class Connection:
         if self.packet.interface == "lo":
             return None
         client = number(self.packet.source)
-        back = self.environment.way(self.family, client)
-        if back is None or not back.device:
+        back = self.environment.back(self.family, client, self.packet.interface)
+        if not back:
             return Final(Because(rule="no route back"))
         walk = first.answer()
         if way == "input":
-            walk.values |= {"iifname": "", "oifname": back.device}
+            walk.values |= {"iifname": "", "oifname": back}
             return walk.hook("output") or walk.hook("postrouting")
         walk.values |= {"iifname": first.values["oifname"], "oifname": ""}
         stop = walk.hook("prerouting")
         if stop:
             return stop
-        walk.values["oifname"] = back.device
+        walk.values["oifname"] = back
         return walk.hook("forward") or walk.hook("postrouting")
 
     def _next(self, first: Walk) -> Final | None:

@@ -10,9 +10,9 @@ answers go back to by it, and that the kernel does not refuse there.
 from __future__ import annotations
 
 from portside.guard.bdd import ALL, EMPTY, merge
-from portside.guard.environment import IPV4, IPV6, LOOPBACK, MULTICAST_SPAN, WIDTH
+from portside.guard.environment import BROADCAST, IPV4, IPV6, LOCAL, LOOPBACK, MULTICAST_SPAN, WIDTH
 from portside.guard.model import Nat
-from portside.guard.packet import DEPENDS, NO, YES, Because, Packet, text
+from portside.guard.packet import DEPENDS, NO, YES, Because, Packet, number, text
 from portside.guard.space import CHOSEN, QUESTIONS, VARS, Var
 from portside.guard.symbolic import Engine, Stop
 from portside.guard.trips import Arrival, Trips, own_addresses
@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 
 ANYONE, SOME, NOBODY, UNKNOWN = "anyone", "some", "nobody", "unknown"
 _MOST_SPANS = 10_000
+_NO_HOSTS = {  # this network, reserved; IPv4-compatible and IPv4-mapped
+    IPV4: [(0, (1 << 24) - 1), (240 << 24, (1 << 32) - 1)],
+    IPV6: [(0, (1 << 32) - 1), (0xFFFF << 32, (1 << 48) - 1)],
+}
+_EVERYDAY = {IPV4: (number("203.0.113.7"), number("198.51.100.7")), IPV6: (number("2001:db8:ffff::7"),)}
 
 
 class Bound(Record):
@@ -51,7 +56,8 @@ class Piece(Record):
 
     `sources` are spans of addresses.  `port` is the one they send to, where it is not the listener's own; `goes_to`
     the place behind a translation.  `sample` is a packet of this piece.  `client` is what a refused one sees,
-    `reasons` the open questions of `depends`, `condition` what the sender has to choose (a source port).
+    `reasons` the open questions of `depends`, `condition` what the sender has to choose (a source port),
+    `whole` that these are all who come in by this interface.
     """
 
     interface: str
@@ -65,6 +71,7 @@ class Piece(Record):
     port: int = 0
     goes_to: str = ""
     condition: str = ""
+    whole: bool = False
 
 
 class Reachability(Record):
@@ -201,7 +208,7 @@ class _Part:
 
     def _domain(self) -> int:
         """Return the sources that come in here: not refused by the kernel, and answered by this interface."""
-        environment, name, width = self.engine.environment, self.device.name, self.width
+        environment, name = self.engine.environment, self.device.name
         good = self.space.where(
             "saddr",
             lambda source: (
@@ -214,7 +221,7 @@ class _Part:
             own = [(value, value) for value, _ in environment.own(self.family)]
             return self.space.within("saddr", [*own, LOOPBACK[self.family]])
         odd = [LOOPBACK[self.family], MULTICAST_SPAN[self.family]]
-        odd += [(0, (1 << 24) - 1), (240 << 24, (1 << 32) - 1)] if width == 32 else [(0, 0)]
+        odd += _NO_HOSTS[self.family]
         if not any(address.family == self.family for address in self.device.addresses):
             return EMPTY
         return self.manager.less(good, self.space.within("saddr", odd))
@@ -245,10 +252,7 @@ class _Part:
     def _ours(self, arrival: Arrival, port: int | None) -> int:
         """Return the part of what arrived that arrived at the listener (or, published, behind its address)."""
         values = arrival.state.values
-        spans = [
-            (0, (1 << self.width) - 1) if bound.address is None else (bound.address, bound.address)
-            for bound in self.bounds
-        ]
+        spans = self._bound_to()
         if arrival.way == "forward":
             return self.manager.both(arrival.node, self._sent_to(spans)) if port is not None else EMPTY
         at = values["dport"]
@@ -263,12 +267,19 @@ class _Part:
         where = target[0] if isinstance(target, tuple) else int(target)
         return arrival.node if any(first <= where <= last for first, last in spans) else EMPTY
 
+    def _bound_to(self) -> list[tuple[int, int]]:
+        """Return the addresses that the listener is bound to."""
+        return [
+            (0, (1 << self.width) - 1) if bound.address is None else (bound.address, bound.address)
+            for bound in self.bounds
+        ]
+
     def _sent_to(self, spans: list[tuple[int, int]]) -> int:
         return self.space.within("daddr", spans)
 
     def _sources(self, node: int) -> int:
         """Return the sources that have a packet in a set."""
-        node = self.manager.exists(node, *CHOSEN)
+        node = self.manager.exists(self.manager.exists(node, *CHOSEN), QUESTIONS, 1 << 30)
         return self.manager.both(self.manager.exists(node, 0, 128), self.domain)
 
     def _piece(
@@ -292,23 +303,27 @@ class _Part:
             Piece(
                 self.device.name, self.family, spans, verdict, because, packet, client, reasons,
                 packet.port if packet.port != self.listener.port else 0, _goal(self.family, arrival), choice,
+                own == self.domain,
             )
         )  # fmt: skip
 
     def _rounded(self, node: int) -> tuple[tuple[int, int], ...]:
-        """Return the spans of a set of sources; a gap of one or two addresses that no packet comes from is closed.
+        """Return the spans of a set of sources, holes closed that no packet can come from.
 
-        Else a network would fall into pieces around this host's own address and the network's broadcast.
+        Else a network would fall into pieces around this host's own address and its broadcast.
         """
-        gaps, edge = [], 0
-        for low, high in self.manager.intervals(self.domain, 128, self.width):
-            gaps.append((edge, low - 1))
-            edge = high + 1
-        gaps.append((edge, (1 << self.width) - 1))
-        narrow = [gap for gap in gaps if 0 <= gap[1] - gap[0] <= 1]
+        environment, name = self.engine.environment, self.device.name
+        holes = [
+            way.span
+            for way in environment.ways
+            if way.family == self.family
+            and way.table == 255
+            and way.type in (LOCAL, BROADCAST)
+            and way.device == name
+        ]
         spans = list(self.manager.intervals(node, 128, self.width, _MOST_SPANS))
         starts, ends = {low for low, _ in spans}, {high for _, high in spans}
-        spans += [gap for gap in narrow if gap[0] - 1 in ends or gap[1] + 1 in starts]
+        spans += [hole for hole in holes if hole[0] - 1 in ends or hole[1] + 1 in starts]
         return tuple(merge(spans))
 
     def _unsure(
@@ -334,6 +349,7 @@ class _Part:
         for (because, client), node in sorted(whole.items(), key=lambda one: not one[0][0].table):
             if no == EMPTY:
                 return
+            node = self.manager.both(node, self._sent_to(self._bound_to()))
             self._piece(NO, node, no, because, None, port, client)
             no = self.manager.less(no, self._sources(node))
 
@@ -341,9 +357,11 @@ class _Part:
         """Return a packet of a set, as like to an everyday one as the set allows."""
         sources = self.manager.exists(self.manager.exists(node, 0, 128), *CHOSEN)
         sources = self.manager.exists(sources, QUESTIONS, 1 << 30)
-        low, high = next(self.manager.intervals(sources, 128, self.width))
+        spans = self.manager.intervals(sources, 128, self.width, 8)
+        low, high = max(spans, key=lambda span: span[1] - span[0])
         own = [value for value, name in self.engine.environment.own(self.family) if name == self.device.name]
-        usual = [("saddr", low + (high > low + 1)), *(("daddr", value) for value in own[:1])]
+        usual = [("saddr", value) for value in _EVERYDAY[self.family] if high - low > 1 << 24]
+        usual += [("saddr", low + (high > low + 1)), *(("daddr", value) for value in own[:1])]
         usual += [("dport", self.listener.port), ("sport", 40000), ("ttl", 64), ("dscp", 0)]
         for name, value in usual:
             node = self.manager.both(node, self.space.within(name, [(value, value)])) or node
@@ -393,8 +411,6 @@ def _shown(family: str, value: Value) -> str:
 
 
 def _assignment(engine: Engine, packet: Packet) -> dict[int, int]:
-    from portside.guard.packet import number
-
     values = {
         "saddr": number(packet.source), "daddr": number(packet.destination), "sport": packet.source_port,
         "dport": packet.port, "ttl": packet.ttl, "dscp": packet.dscp,

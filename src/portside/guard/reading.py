@@ -65,6 +65,53 @@ def _ipsets(save: str) -> dict[str, IpSet]:
     return ipset.from_save(firewall.ipset_save()) if "--match-set" in save else {}
 
 
+def sources(host: Host = LIVE) -> list[tuple[tuple[str, ...], str]]:
+    """Return how to load the rules in force elsewhere: (program and arguments, what it is given) in their order.
+
+    Tables with iptables' own matches are taken from iptables-save, because nft cannot load their text.
+    """
+    import json
+
+    found: list[tuple[tuple[str, ...], str]] = []
+    loads: list[tuple[tuple[str, ...], str]] = []
+    saved = ""
+    for family, word in (("ip", "iptables"), ("ip6", "ip6tables")):
+        for legacy in (False, True):
+            if legacy and not firewall.legacy_tables(host, family):
+                continue
+            if not legacy and '"xt"' not in firewall.nft_json():
+                continue
+            text = firewall.iptables_save(family, legacy)
+            saved += text
+            loads.append(((f"{word}-{'legacy' if legacy else 'nft'}-restore",), text))
+    if "--match-set" in saved:
+        found.append((("ipset", "restore"), firewall.ipset_save()))
+    found += loads
+    foreign = any(not argv[0].count("legacy") for argv, _ in loads)
+    for one in json.loads(firewall.nft_json())["nftables"] if firewall.nft_tables(host) else ():
+        table = one.get("table")
+        if table is not None and not (foreign and _iptables_owned(table)):
+            arguments = ("-s", "list", "table", table["family"], table["name"])
+            found.append((("nft", "-f", "-"), firewall.output("nft", arguments=arguments)))
+    return found
+
+
+def _iptables_owned(table: dict[str, Any]) -> bool:
+    names = ("filter", "nat", "mangle", "raw", "security")
+    return table["family"] in ("ip", "ip6") and table["name"] in names
+
+
+def file_sources(path: str) -> list[tuple[tuple[str, ...], str]]:
+    """Return how to load a file's rules: `sources` for one."""
+    text = LIVE.read(path)
+    if text.lstrip().startswith("{"):
+        return [(("nft", "-j", "-f", "-"), text)]
+    if any(line.startswith("*") for line in text.splitlines()):
+        word = "iptables" if save_family(text, path) == "ip" else "ip6tables"
+        return [((f"{word}-nft-restore",), text)]
+    return [(("nft", "-f", "-"), text)]
+
+
 def read_file(path: str) -> Ruleset:
     """Return the ruleset of a file; nft's text is read by nft, in a namespace of its own; raises PortsideError."""
     text = LIVE.read(path)

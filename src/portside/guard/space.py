@@ -83,6 +83,7 @@ class Space:
         width = WIDTH[self.family]
         spans = [way.span for way in self.environment.ways if way.family == self.family]
         spans += [LOOPBACK[self.family], MULTICAST_SPAN[self.family]]
+        spans.append((0xFE80 << 112, (0xFEC0 << 112) - 1))
         if self.family == "ip":
             spans += [(0, (1 << 24) - 1), (0xFFFFFFFF, 0xFFFFFFFF)]
         starts = {0} | {low for low, _ in spans} | {high + 1 for _, high in spans}

@@ -151,7 +151,9 @@ class Trips:
     def _goes_back_by(self, client: Value, back: str) -> int:
         client = VARS["saddr"] if not isinstance(client, Var) else client  # a translated one: by its original
         return self.space.where(
-            client.name, lambda address: self.environment.back_by(self.family, address, back), ("back", back)
+            client.name,
+            lambda address: self.environment.back(self.family, address, self.device.name) == back,
+            ("back", back, self.device.name),
         )
 
     def _send_back(self, arrival: Arrival, back: str, states: States) -> States:

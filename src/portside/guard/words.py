@@ -37,6 +37,19 @@ def sources(piece: Piece, most: int = _FEW) -> str:
     return ", ".join(found) + (f" and {left} more" if left else "")
 
 
+def who(piece: Piece, most: int = _FEW) -> str:
+    """Return who is meant by a piece: everybody, most, or which networks."""
+    family = "IPv6" if piece.family == "ip6" else "IPv4"
+    if piece.whole and everything(piece):
+        return f"all of {family}"
+    return f"most of {family}" if everything(piece) else sources(piece, most)
+
+
+def link_local(piece: Piece) -> bool:
+    """Whether a piece is about neighbours' link-local addresses, which are seldom asked for."""
+    return piece.family == "ip6" and all(low >> 118 == 0x3FA for low, _ in piece.sources)
+
+
 def everything(piece: Piece) -> bool:
     """Whether a piece holds most of the world: then what is missing is told better than what is there."""
     size = sum(high - low + 1 for low, high in piece.sources)
@@ -48,14 +61,9 @@ def from_where(found: Reachability) -> str:
     if found.verdict == "anyone":
         return "anyone who can route here"
     wanted = DEPENDS if found.verdict == "depends" else YES
-    pieces = [piece for piece in found.pieces if piece.verdict == wanted]
+    pieces = sorted((piece for piece in found.pieces if piece.verdict == wanted), key=link_local)
     if not pieces:
         return found.verdict
-    words = [
-        f"anyone but a few on {piece.interface}"
-        if everything(piece)
-        else f"{sources(piece, 2)} on {piece.interface}"
-        for piece in pieces
-    ]
+    words = [f"{who(piece, 2)} on {piece.interface}" for piece in pieces]
     more = f" and {len(words) - 2} more" if len(words) > 2 else ""
     return "; ".join(words[:2]) + more

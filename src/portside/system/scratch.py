@@ -124,8 +124,9 @@ def nft_json_of(text: str) -> str:
 
 
 def _load(text: str) -> str:
-    for name in sorted(set(re.findall(r'\b[io]if\s+(?:!=\s*)?"?([A-Za-z][\w.@-]{0,14})"?', text)) - {"lo"}):
-        program("ip", "link", "add", name, "type", "dummy")
+    names = sorted(set(re.findall(r'\b[io]if\s+(?:!=\s*)?"?([A-Za-z][\w.@-]{0,14})"?', text)) - {"lo"})
+    for number, name in enumerate(names):
+        program("ip", "link", "add", name, "type", "veth", "peer", "name", f"portside{number}")
     program("nft", "-f", "-", input=text)
     return program("nft", "-j", "list", "ruleset")
 

@@ -91,7 +91,11 @@ def rules_request() -> bytes:
 
 def count_rules(buffer: bytes | bytearray | memoryview) -> int:
     """Return how many rules a dump holds; a plain host has three for IPv4 and two for IPv6."""
-    return sum(part.type == RTM_NEWRULE for part in netlink.messages(buffer))
+    return sum(
+        part.type == RTM_NEWRULE
+        and buffer[part.start] in (2, 10)  # AF_INET, AF_INET6: not those of multicast
+        for part in netlink.messages(buffer)
+    )
 
 
 def routes(buffer: bytes | bytearray | memoryview) -> Iterator[Route]:
