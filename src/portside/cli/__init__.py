@@ -42,7 +42,7 @@ COMMANDS = {
     "send": "a file or a directory to 'portside receive', checked by SHA-256, resumed where it broke",
     "receive": "one file or directory from 'portside send', whole or not at all",
     "forward": "relay TCP, UDP and Unix sockets from listeners to targets, half-close kept",
-    "reach": "who can get to each open port, decided from the firewall's rules, and which rule decides",
+    "reach": "who can get to each open port, and which rule of the firewall decides",
     "rules": "the port rules in force, whoever made them, as one table",
     "doctor": "what this kernel and this user can do, and what is missing for more",
     "faces": "run as ss, netstat, lsof, sockstat: list the faces, or make links of their names",

@@ -268,7 +268,7 @@ def _verified_lines(verified: Verification) -> Iterator[str]:
 
 COMMAND = Command(
     "reach",
-    "who can get to each open port, decided from the firewall's rules, and which rule decides",
+    "who can get to each open port, and which rule of the firewall decides",
     ARGUMENTS,
     run,
     description="Tell for each open port who can get to it: anyone, some, nobody, or that it depends, and on what.\n"

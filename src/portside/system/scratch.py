@@ -16,7 +16,7 @@ from portside.errors import NotPermitted, PortsideError, TimedOut, Vanished
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, NoReturn, TypeVar
+    from typing import Any, TypeVar
 
     Answer = TypeVar("Answer")
 
@@ -50,8 +50,8 @@ def run(function: Callable[..., Answer], *arguments: Any, timeout: float = TIMEO
     return value  # type: ignore[no-any-return]
 
 
-def _child(writer: int, function: Callable[..., object], arguments: tuple[Any, ...]) -> NoReturn:
-    """Enter, work, write the pickled outcome, exit: nothing of the parent's may run in this child afterwards."""
+def _child(writer: int, function: Callable[..., object], arguments: tuple[Any, ...]) -> None:
+    """Enter, work, write the pickled outcome, end: nothing of the parent's may run in this child afterwards."""
     import pickle
 
     try:
@@ -66,7 +66,7 @@ def _child(writer: int, function: Callable[..., object], arguments: tuple[Any, .
         with os.fdopen(writer, "wb") as file:
             file.write(outcome)
     finally:
-        os._exit(0)
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _enter() -> None:
