@@ -10,7 +10,7 @@ from portside.errors import BadRequest, NotPermitted
 from portside.ports.address import format_address, parse_address
 from portside.probe import records
 from portside.record import Record
-from portside.wire import extended_errors
+from portside.wire.errqueue import IP_RECVERR, IPV6_RECVERR, MSG_ERRQUEUE, ExtendedError, extended_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,9 +77,9 @@ class Opener:
         family = socket.AF_INET if width == 4 else socket.AF_INET6
         made = socket.socket(family, self.kind)
         if width == 4:
-            made.setsockopt(extended_errors.SOL_IP, extended_errors.IP_RECVERR, 1)
+            made.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
         else:
-            made.setsockopt(extended_errors.SOL_IPV6, extended_errors.IPV6_RECVERR, 1)
+            made.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, 1)
         if self.device or self.width == width:
             try:
                 self._bind(made, width)
@@ -95,7 +95,7 @@ class Opener:
                 made.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, self.device)
             if self.width == width:
                 subject = self.source
-                made.setsockopt(extended_errors.SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+                made.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
                 made.bind((self.source, 0))
         except PermissionError as error:
             raise NotPermitted(
@@ -148,19 +148,23 @@ def pending_icmp(used: socket.socket, target: bytes) -> Finding | None:
     icmp = read_icmp(used)
     if icmp is None:
         return None
-    sender = "" if icmp.sender in (b"", target) else format_address(icmp.sender)
-    return Finding(records.FILTERED, records.icmp_reason(icmp.width, icmp.type, icmp.code), sender)
+    sender = "" if icmp.sender in ("", format_address(target)) else icmp.sender
+    reason = records.icmp_reason(4 if icmp.origin == "icmp" else 16, icmp.type, icmp.code)
+    return Finding(records.FILTERED, reason, sender)
 
 
-def read_icmp(used: socket.socket) -> extended_errors.IcmpError | None:
-    """Return the ICMP error in a socket's queue, which is emptied."""
+def read_icmp(used: socket.socket) -> ExtendedError | None:
+    """Return the ICMP error in a socket's queue, which is emptied; other errors there are no one's answer."""
     found = None
     while True:
         try:
-            _, control, _, _ = used.recvmsg(0, 512, extended_errors.MSG_ERRQUEUE)
+            _, control, _, _ = used.recvmsg(0, 512, MSG_ERRQUEUE)
         except OSError:
             return found
-        found = found or extended_errors.icmp_error(control)
+        for level, kind, data in control:
+            if (level, kind) in ((socket.IPPROTO_IP, IP_RECVERR), (socket.IPPROTO_IPV6, IPV6_RECVERR)):
+                told = extended_error(data)
+                found = told if told.origin in ("icmp", "icmp6") else found
 
 
 def meets_itself(used: socket.socket) -> bool:

@@ -16,14 +16,12 @@ import time
 
 from portside.errors import BadRequest, PortsideError
 from portside.record import Record
-from portside.wire.errqueue import ExtendedError, extended_error
+from portside.wire.errqueue import IP_RECVERR, IPV6_RECVERR, MSG_ERRQUEUE, ExtendedError, extended_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_IP_RECVERR, _IPV6_RECVERR = 11, 25  # include/uapi/linux/in.h, in6.h
-_MSG_ERRQUEUE = 0x2000
 _LINGER = 0.1  # seconds that a fresh connection is watched for an end
 _FIRST_WORDS = 256
 _TYPES = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
@@ -197,7 +195,7 @@ def _place(target: Target) -> tuple[Any, ...]:
 
 
 def _recverr(target: Target) -> tuple[int, int]:
-    return (socket.IPPROTO_IPV6, _IPV6_RECVERR) if target.v6 else (socket.IPPROTO_IP, _IP_RECVERR)
+    return (socket.IPPROTO_IPV6, IPV6_RECVERR) if target.v6 else (socket.IPPROTO_IP, IP_RECVERR)
 
 
 def _waits(made: socket.socket, events: int, timeout: float) -> int:
@@ -239,9 +237,9 @@ def _watched(made: socket.socket) -> tuple[str, bytes]:
 def _queued(made: socket.socket) -> ExtendedError | None:
     """Return the first entry of a socket's error queue."""
     try:
-        _, control, _, _ = made.recvmsg(0, 512, _MSG_ERRQUEUE)
+        _, control, _, _ = made.recvmsg(0, 512, MSG_ERRQUEUE)
         for level, kind, data in control:
-            if (level, kind) in ((socket.IPPROTO_IP, _IP_RECVERR), (socket.IPPROTO_IPV6, _IPV6_RECVERR)):
+            if (level, kind) in ((socket.IPPROTO_IP, IP_RECVERR), (socket.IPPROTO_IPV6, IPV6_RECVERR)):
                 return extended_error(data)
     except OSError:  # it is empty
         pass

@@ -16,6 +16,9 @@ from portside.wire.sock_diag import AF_INET, AF_INET6
 SOCK_EXTENDED_ERR = Layout(
     "sock_extended_err", "I ee_errno", "B ee_origin", "B ee_type", "B ee_code", "x", "I ee_info", "I ee_data"
 )
+IP_RECVERR = 11  # include/uapi/linux/in.h
+IPV6_RECVERR = 25  # include/uapi/linux/in6.h
+MSG_ERRQUEUE = 0x2000  # include/linux/socket.h
 SO_EE_ORIGIN_LOCAL = 1
 SO_EE_ORIGIN_ICMP = 2
 SO_EE_ORIGIN_ICMP6 = 3
