@@ -23,6 +23,8 @@ if TYPE_CHECKING:
         Vanished,
     )
     from portside.guard.seam import list_ports, who
+    from portside.probe.check import check, wait
+    from portside.probe.look import Verdict
     from portside.probe.records import Result
     from portside.probe.scan import Progress, Scan, scan
     from portside.see.api import sockets
@@ -41,6 +43,8 @@ _HOMES = {
     "portside.errors": (
         "BadReply", "BadRequest", "NotPermitted", "NotSupported", "PortsideError", "TimedOut", "Vanished",
     ),
+    "portside.probe.check": ("check", "wait"),
+    "portside.probe.look": ("Verdict",),
     "portside.probe.records": ("Result",),
     "portside.probe.scan": ("Progress", "Scan", "scan"),
     "portside.guard.seam": ("list_ports", "who"),
@@ -64,7 +68,7 @@ __all__ = [  # noqa: RUF022 (in the order of use)
     "list_ports", "sockets", "who", "why_port", "why_host", "pick", "pick_ports", "Snapshot", "OpenPort", "Holder",
     "Socket", "Endpoint", "Queues", "Backlog", "Timer", "Owner", "Process", "Container", "Reach", "Report", "Peer",
     "Walk", "Step", "Gap", "Host", "listen_fds", "Passed", "notify",
-    "scan", "Scan", "Result", "Progress",
+    "scan", "Scan", "Result", "Progress", "check", "wait", "Verdict",
     "PortsideError", "BadRequest", "BadReply", "NotPermitted", "NotSupported", "TimedOut", "Vanished",
 ]  # fmt: skip
 

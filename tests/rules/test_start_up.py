@@ -70,6 +70,8 @@ ALLOWED = {
     "pick": ARGPARSE | SMALL | NETLINK,
     **dict.fromkeys(CHANGING, ARGPARSE | SMALL | {"textwrap"}),
     "changes": ARGPARSE | SMALL | BPF | NETLINK | JOURNAL,
+    "check": ARGPARSE | SMALL | NETLINK | THREADS | {"queue", "_queue", "heapq", "_heapq"},
+    "wait": ARGPARSE | SMALL | NETLINK | THREADS | {"queue", "_queue", "heapq", "_heapq"},
     "scan": ARGPARSE | SMALL | NETLINK | {"heapq", "_heapq", "resource"},
     "name": ARGPARSE | SMALL,
     "serve": ARGPARSE | SMALL | NETLINK | {"gc", "heapq", "_heapq"},
@@ -94,6 +96,8 @@ MOST_OF_OURS = {
     **dict.fromkeys(CHANGING, 10),
     "changes": 44,
     "scan": 50,
+    "check": 30,
+    "wait": 31,
     "name": 18,
     "serve": 32,
     "echo": 20,
@@ -169,6 +173,7 @@ def words(name: str, port: str) -> list[str]:
     given = {"who": [port], "why": [port], "free": ["1", "--dry-run"], "name": ["https"]}
     given |= {"echo": ["127.0.0.1", port, "nothing", "--count", "0"], "forward": ["0", port, "--dry-run"]}
     given |= {"install": ["9", "--print", "--for", "systemd", "--", "/bin/cat"], "uninstall": ["9"]}
+    given |= {"check": [port], "wait": [port]}
     given |= {"scan": ["127.0.0.1", "-p", port, "--method", "connect"]}
     given |= {"send": ["--help"], "receive": ["--help"]}  # they need each other
     return ["--help"] if name in CHANGING else given.get(name, [])

@@ -36,6 +36,8 @@ COMMANDS = {
     "install": "a program on a port that survives a reboot",
     "uninstall": "take away what 'portside install' made, and only that",
     "scan": "which ports of which hosts answer, and why the others do not",
+    "check": "is it open, now: one verdict for each target, with the reason",
+    "wait": "until all targets are open (or closed), then run a command",
     "name": "what the registries say about a service name or port number",
     "serve": "echo, discard, chargen, qotd, users, daytime, time: small servers over TCP and UDP",
     "echo": "the echo client: sends, prints what came back, and how long it took",

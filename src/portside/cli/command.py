@@ -28,8 +28,8 @@ class Argument(Record):
     """One argument: `names` with dashes make an option, one name without makes a positional.
 
     `metavar` names the value; an option without it is a switch.  `many` is the positional's `*` or `+` (empty: one
-    value).  `convert` turns the text into the value and raises ValueError with the reason.  `bare` is the value of
-    an option that may stand without one.
+    value); `append` makes an option that may be repeated.  `convert` turns the text into the value and raises
+    ValueError with the reason.  `bare` is the value of an option that may stand without one.
     """
 
     names: tuple[str, ...]
@@ -60,7 +60,10 @@ class Argument(Record):
 
 
 class Command(Record):
-    """One command: its name, one line of help, arguments, what it does; a longer description and examples."""
+    """One command: its name, one line of help, arguments, what it does; a longer description and examples.
+
+    `tail` names the attribute that takes the words behind `--` (a command to run), empty where those are arguments.
+    """
 
     name: str
     help: str
@@ -68,6 +71,7 @@ class Command(Record):
     run: Callable[[SimpleNamespace, Output], int]
     description: str = ""
     examples: str = ""
+    tail: str = ""
 
 
 COMMON = (
@@ -127,4 +131,6 @@ def defaults(command: Command) -> SimpleNamespace | None:
             return None
         empty: Any = [] if argument.positional else False if argument.switch else argument.default
         values[argument.attribute] = empty
+    if command.tail:
+        values[command.tail] = []
     return SimpleNamespace(**values)

@@ -63,8 +63,15 @@ def parse(command: Command, words: list[str]) -> SimpleNamespace:
     """Return the typed arguments; exits 2 with a message where they are wrong, 0 after --help."""
     from types import SimpleNamespace
 
+    tail = []
+    if command.tail and "--" in words:
+        end = words.index("--")
+        words, tail = words[:end], words[end + 1 :]
     typed = list(_joined(command, words))
-    return SimpleNamespace(**vars(build_parser(command).parse_intermixed_args(typed)))
+    parsed = SimpleNamespace(**vars(build_parser(command).parse_intermixed_args(typed)))
+    if command.tail:
+        setattr(parsed, command.tail, tail)
+    return parsed
 
 
 def _joined(command: Command, words: list[str]) -> Iterator[str]:
@@ -95,7 +102,9 @@ def _options(argument: Argument) -> dict[str, Any]:
         options["metavar"] = argument.metavar
     if argument.choices:
         options["choices"] = argument.choices
-    if argument.many:
+    if argument.many == "append":
+        options["action"] = "append"
+    elif argument.many:
         options["nargs"] = argument.many
     if argument.convert is not None:
         options["type"] = _converter(argument)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 
+from portside.cli.output import clean
 from portside.cli.scan_text import address_key
 from portside.record import Record
 
@@ -193,9 +194,9 @@ def _moment(seconds: float) -> str:
 
 def grepable(hosts: list[HostResults], run: Run) -> Iterator[str]:
     """Yield the lines of nmap's -oG: one for each host that answered, fields by tabs, ports by commas."""
-    yield f"# Portside scan initiated {_moment(run.started)} as: {run.words}\n"
+    yield f"# Portside scan initiated {_moment(run.started)} as: {clean(run.words)}\n"
     for host in hosts:
-        who = f"Host: {host.address} ({host.name})"
+        who = f"Host: {host.address} ({clean(host.name)})"
         yield f"{who}\tStatus: Up\n"
         ports = ", ".join(_grepable_port(one, run.names) for one in host.listed())
         fields = [who, f"Ports: {ports}"] if ports else [who]
@@ -212,4 +213,4 @@ def _grepable_port(one: Result, names: Names) -> str:
     guess = names(one.port, one.protocol)
     service = one.service or (f"{guess}?" if guess else "")
     fields = (str(one.port), one.state, one.protocol, "", service, "", one.banner, "")
-    return "/".join(field.replace("/", "|").replace(",", " ") for field in fields)
+    return "/".join(clean(field).replace("/", "|").replace(",", " ") for field in fields)

@@ -78,8 +78,12 @@ class Addresses:
         return Addresses(piece for block in self.blocks for piece in _cut(block, others.blocks))
 
     def within(self, others: Addresses) -> Addresses:
-        """Return the addresses that are among `others` too."""
-        return self.without(self.without(others))
+        """Return the addresses that are among `others` too; one there without a zone stands for every zone."""
+        return Addresses(
+            block.replace(first=max(block.first, other.first), last=min(block.last, other.last))
+            for block in self.blocks
+            for other in _touching(block, others.blocks)
+        )
 
 
 def _key(block: Block) -> tuple[int, str, int]:
