@@ -142,7 +142,7 @@ COMMAND = Command(
     ),
     examples=(
         "  portside check db:5432 https://www.example.org/health tls://db:5433 /run/db.sock\n"
-        "  portside check --closed :8080 && ./server --port 8080\n"
+        "  portside check --closed :8080\n"
         "  portside check -u --data 'ping\\n' 127.0.0.1:6000"
     ),
 )

@@ -85,7 +85,7 @@ COMMAND = Command(
     ),
     examples=(
         "  portside wait db:5432 https://www.example.org/health -- ./server --port 8080\n"
-        "  portside wait --closed :8080 -t 30 && ./server\n"
+        "  portside wait --closed :8080 -t 30 -- ./server\n"
         "  portside wait -wait tcp://db:5432 -wait unix:///run/db.sock -timeout 10s"
     ),
     tail="command",

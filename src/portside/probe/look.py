@@ -177,13 +177,9 @@ def _request(
     goal: Goal, manner: Manner, used: socket.socket, address: str, rtt: float | None, until: float
 ) -> Verdict:
     """Ask for the path, read the status line, judge it (RFC 9112)."""
-    from portside import __version__
-
     host = f"[{goal.host}]" if ":" in goal.host else goal.host
     shown = host if goal.port in (0, 80, 443) else f"{host}:{goal.port}"
-    head = (
-        f"GET {goal.path} HTTP/1.1\r\nHost: {shown}\r\nUser-Agent: portside/{__version__}\r\nAccept: */*\r\n"
-    )
+    head = f"GET {goal.path} HTTP/1.1\r\nHost: {shown}\r\nUser-Agent: portside\r\nAccept: */*\r\n"
     try:
         used.sendall(f"{head}Connection: close\r\n\r\n".encode("utf-8", "surrogateescape"))
         status = _status(used, until)

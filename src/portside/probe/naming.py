@@ -13,7 +13,9 @@ def resolve(name: str, width: int = 0) -> list[bytes]:
     `width` 4 or 16 keeps to that family.  This may wait for a name server.
     """
     try:
-        found = socket.getaddrinfo(name, None, _FAMILIES[width], socket.SOCK_STREAM)
+        # bytes: for text Python loads what it needs for names beyond ASCII (IDNA)
+        asked = name.encode() if name.isascii() else name
+        found = socket.getaddrinfo(asked, None, _FAMILIES[width], socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return []
     texts = [(each[0], str(each[4][0]).partition("%")[0]) for each in found]
