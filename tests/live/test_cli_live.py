@@ -215,7 +215,11 @@ def test_an_ordinary_user_sees_every_port(listed, unprivileged):
     assert {tuple(row[:1] + row[2:3]) for row in unprivileged.rows} == {
         tuple(row[:1] + row[2:3]) for row in listed.rows
     }
-    assert {row[3] for row in unprivileged.rows} <= {"unknown", "this host", "not listening"}  # rules take root
+    assert {row[3] for row in unprivileged.rows} <= {
+        "unknown",
+        "this host",
+        "not listening",
+    }  # rules take root
 
 
 def test_an_ordinary_user_is_told_what_is_not_seen(unprivileged):
