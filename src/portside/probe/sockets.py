@@ -161,10 +161,17 @@ def read_icmp(used: socket.socket) -> ExtendedError | None:
             _, control, _, _ = used.recvmsg(0, 512, MSG_ERRQUEUE)
         except OSError:
             return found
-        for level, kind, data in control:
-            if (level, kind) in ((socket.IPPROTO_IP, IP_RECVERR), (socket.IPPROTO_IPV6, IPV6_RECVERR)):
-                told = extended_error(data)
-                found = told if told.origin in ("icmp", "icmp6") else found
+        found = icmp_of(control) or found
+
+
+def icmp_of(control: list[tuple[int, int, bytes]]) -> ExtendedError | None:
+    """Return the ICMP error in a message's control data, None if it holds another error or none."""
+    for level, kind, data in control:
+        if (level, kind) in ((socket.IPPROTO_IP, IP_RECVERR), (socket.IPPROTO_IPV6, IPV6_RECVERR)):
+            told = extended_error(data)
+            if told.origin in ("icmp", "icmp6"):
+                return told
+    return None
 
 
 def meets_itself(used: socket.socket) -> bool:

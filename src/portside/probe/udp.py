@@ -35,8 +35,8 @@ from portside.probe.records import (
     Result,
     icmp_reason,
 )
-from portside.probe.sockets import Opener, interface_index
-from portside.wire import extended_errors
+from portside.probe.sockets import Opener, icmp_of, interface_index
+from portside.wire.errqueue import MSG_ERRQUEUE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -267,20 +267,20 @@ class Udp:
     def _error(self, used: socket.socket, width: int) -> bool:
         """Take one error out of the queue; tell whether there was any."""
         try:
-            _, control, _, where = used.recvmsg(0, 512, extended_errors.MSG_ERRQUEUE)
+            _, control, _, where = used.recvmsg(0, 512, MSG_ERRQUEUE)
         except OSError:
             return False
-        told = extended_errors.icmp_error(control)
+        told = icmp_of(control)
         if told is None or not where:
             return True
         probe = self._flying.get((parse_address(where[0].partition("%")[0]), where[1]))
         if probe is None:
             return True
-        own = told.sender in (b"", probe.raw)
+        own = told.sender in ("", format_address(probe.raw))
         refused = own and (told.type, told.code) == _PORT_UNREACHABLE[width]
         self._learn(probe, refused=refused)
-        reason = icmp_reason(told.width, told.type, told.code)
-        sender = "" if own else format_address(told.sender)
+        reason = icmp_reason(width, told.type, told.code)
+        sender = "" if own else told.sender
         self._decide(probe, CLOSED if refused else FILTERED, reason, time.monotonic() - probe.sent, sender)
         return True
 
