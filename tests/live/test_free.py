@@ -115,7 +115,16 @@ def test_whatever_holds_it_ends(space, stage, role):
 
 def test_a_stopped_process_ends(space, stage):
     """TERM would wait for ever: it is woken, so that it can act on it."""
-    holder = stage('signal.signal(15, lambda *_: (print("said goodbye", flush=True), sys.exit(3)))\n' + ONE)
+    holder = stage("""
+        def goodbye(*_):
+            print("said goodbye", flush=True)
+            sys.exit(3)
+        signal.signal(15, goodbye)
+        held = listener()
+        ready()
+        while True:  # Python looks for signals between two sleeps, not just before one
+            time.sleep(0.1)
+    """)
     holder.send_signal(19)
     _, result, _ = space.call(freed)
     assert (holder.wait(5), holder.stdout.read(), hows(result)) == (3, "said goodbye\n", ["ended by TERM"])
@@ -406,6 +415,8 @@ def test_a_unit_is_stopped_by_its_manager(space, stage):
         def systemctl(line):
             lines.append(line)
             os.kill(holder.pid, 15)
+            while running(holder.pid):  # as systemctl does, which waits for the job
+                time.sleep(0.01)
 
         plan = freeing.make_plan(PORT, "", QUICK)
         step = free.Stop(("web.socket", "web.service"))

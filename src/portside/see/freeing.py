@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 _TICK = 0.02  # seconds between two looks
 _AFTER_KILL = 5.0  # seconds for a process to end that nothing can save any more
+_LEAVING = 0.5  # seconds between the end of a process's sockets and its own
 _WATCH = 0.4  # seconds after which a port that was freed is looked at again: supervisors start anew at once
+_LOOKS = 5  # at a port, while bind and what is seen contradict each other
 
 PLAINLY, WITH_REUSEADDR, NOT = "plainly", "with-reuseaddr", "no"
 
@@ -169,8 +171,7 @@ class _Ending:
                     self._finish(step, held, how)
             left = self._left()
             if not left:
-                for step, held in list(self._running):
-                    self._finish(step, held, how if held.ended() else "let go of the port, and goes on")
+                self._finish_all(how)
             if not left or time.monotonic() > deadline:
                 return bool(left)
             if not self._running:
@@ -180,6 +181,14 @@ class _Ending:
                 if not self._running:
                     return True
             time.sleep(_TICK)
+
+    def _finish_all(self, how: str) -> None:
+        """Tell who has ended and who goes on; a process that ends closes its sockets a moment before it is gone."""
+        deadline = time.monotonic() + _LEAVING
+        for step, held in list(self._running):
+            while not held.ended() and time.monotonic() < deadline:
+                time.sleep(_TICK)
+            self._finish(step, held, how if held.ended() else "let go of the port, and goes on")
 
     def _kill(self) -> None:
         """Send KILL to whoever holds one of the sockets now."""
@@ -246,27 +255,37 @@ def _close(plan: Plan, steps: Sequence[Close]) -> list[Outcome]:
 
 
 def verify(plan: Plan) -> Result:
-    """Look whether the port is free now: no open socket has it, and bind(2) succeeds."""
+    """Look whether the port is free now: no open socket has it, and bind(2) succeeds.
+
+    The two are not one moment: where bind finds a port in use on which nothing was seen, it is looked at again.
+    """
+    for _ in range(_LOOKS):
+        result, explained = _verify_once(plan)
+        if explained:
+            break
+        time.sleep(_TICK)
+    return result
+
+
+def _verify_once(plan: Plan) -> tuple[Result, bool]:
+    """Return what is so now, and whether what was seen explains what bind says."""
     from portside.system import reserving
 
     snapshot = take_port(plan.port, plan.protocol)
     taken = [socket for socket in snapshot if is_open(socket)]
     rest = [socket for socket in snapshot if not is_open(socket)]
-    failed = {
-        protocol: _errnos(plan.port, protocol, reserving.why_not_bindable)
-        for protocol in free.transports(plan)
-    }
-    plainly = any(errno.EADDRINUSE in one[:1] for one in failed.values())
-    reuse = any(errno.EADDRINUSE in one[1:] for one in failed.values())
+    failed = [_errnos(plan.port, one, reserving.why_not_bindable) for one in free.transports(plan)]
+    plainly = any(one[0] == errno.EADDRINUSE for one in failed)
+    reuse = any(one[1] == errno.EADDRINUSE for one in failed)
+    seen = bool(taken or rest)
     if taken and (reuse or any(socket.state != "bound-inactive" for socket in taken)):
-        return Result((), NOT, *_why_taken(plan, taken, snapshot.processes))
+        return Result((), NOT, *_why_taken(plan, taken, snapshot.processes)), True
     if reuse:
-        return Result((), NOT, *_why_blocked(plan, rest))
+        return Result((), NOT, *_why_blocked(plan, rest)), seen
     if plainly:
-        return Result((), WITH_REUSEADDR, *_shadows(plan, rest, taken))
-    if any(one[0] in (errno.EACCES, errno.EPERM) for one in failed.values()):
-        return Result((), PLAINLY, "not tried: binding it takes a right")
-    return Result((), PLAINLY)
+        return Result((), WITH_REUSEADDR, *_shadows(plan, rest, taken)), seen
+    refused = any(one[0] in (errno.EACCES, errno.EPERM) for one in failed)
+    return Result((), PLAINLY, "not tried: binding it takes a right" if refused else ""), True
 
 
 def _errnos(port: int, protocol: str, attempt: Callable[..., int]) -> tuple[int, int]:
