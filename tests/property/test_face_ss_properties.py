@@ -7,13 +7,28 @@ import io
 import itertools
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.ss_reading import RecordedReading, options
 
 from portside.errors import BadReply
-from portside.faces.ss import families, info, memory, replay
-from portside.wire import inet_diag, netlink, sock_diag, tcp_info, tipc_diag, ulp_info, vsock_diag, xdp_diag
+from portside.faces.ss import columns, condition, families, grammar, info, memory, replay
+from portside.faces.ss.context import Stop, Subject
+from portside.faces.ss.operands import Operands
+from portside.faces.ss.services import Services
+from portside.faces.ss.words import parse
+from portside.system.host import Host
+from portside.wire import (
+    bytecode,
+    inet_diag,
+    netlink,
+    sock_diag,
+    tcp_info,
+    tipc_diag,
+    ulp_info,
+    vsock_diag,
+    xdp_diag,
+)
 
 MANY = settings(max_examples=80, deadline=None)
 NUMBERS = (inet_diag.IPPROTO_TCP, inet_diag.IPPROTO_SCTP, inet_diag.IPPROTO_MPTCP, inet_diag.IPPROTO_UDP)
@@ -146,3 +161,135 @@ def test_any_recording_gives_whole_answers(tmp_path_factory, parts, rest):
     rows = list(inet_diag.rows(recorded))
     ends = itertools.takewhile(lambda part: part[4] not in (netlink.NLMSG_ERROR, netlink.NLMSG_DONE), parts)
     assert len(rows) <= len(list(ends)) + bool(rest)
+
+
+# -- the command line and the filter
+
+PIECES = (
+    "sport", "dport", "src", "dst", "dev", "fwmark", "cgroup", "autobound", "and", "or", "not", "(", ")", "=", "!=",
+    ">", "<=", "22", ":22", "-1", "10/8", "[::1]", "127.0.0.1:80", "*", "any", "unix:/x*", "link:ip", "netlink:rtnl",
+    "vsock:2:3", "lo", "0x10/0xff", "\\", "inet6:[::]", "1.2.3.4/0",
+)  # fmt: skip
+OPTIONS = (
+    "-t",
+    "-a",
+    "-n",
+    "-l",
+    "-x",
+    "-4",
+    "-A",
+    "tcp",
+    "-f",
+    "unix",
+    "state",
+    "established",
+    "exclude",
+    "--",
+    "-s",
+)
+words_of_filters = st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_size=10)
+typed = st.lists(st.sampled_from(OPTIONS + PIECES) | st.text(max_size=4), max_size=8)
+
+
+def ended(function, *arguments):
+    """Return (what a function returns, None), or (None, the end that it raised)."""
+    try:
+        return function(*arguments), None
+    except Stop as end:
+        return None, end
+
+
+def filter_of(words, chosen):
+    nowhere = Host(root="/nowhere", netlink=None, bpf=False)
+    services = Services(nowhere, None, numeric=True, resolve=False)
+    return grammar.parse(words, iter(()), Operands(nowhere, chosen, services))
+
+
+@pytest.fixture
+def no_resolver(monkeypatch):
+    monkeypatch.setattr("portside.system.resolver.addresses", lambda name, family: [])
+
+
+@given(words=typed)
+@MANY
+def test_any_words_are_taken_or_refused_with_an_end(words):
+    request, end = ended(parse, words)
+    if end is not None:
+        assert clean(end.said + end.told)
+        assert end.code in (0, 1, 255)
+    else:
+        assert request.selection.tables or not request.selection.default
+
+
+@given(words=words_of_filters)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_filter_is_a_tree_or_an_end(no_resolver, words):
+    chosen = parse(["-a"]).selection
+    node, end = ended(filter_of, words, chosen)
+    if end is not None:
+        assert clean(end.said)
+        assert end.code in (1, 255)
+        return
+    program = condition.program(node)
+    assert bytecode.audit(program) == 0 or not program
+
+
+ADDRESSES = (bytes(4), bytes((127, 0, 0, 1)), bytes((10, 1, 2, 3)))
+subjects = st.builds(
+    Subject,
+    st.just(2),
+    st.sampled_from(ADDRESSES),
+    st.sampled_from(ADDRESSES),
+    st.sampled_from((0, 22, 80, 65535)),
+    st.sampled_from((0, 22, 80, 65535)),
+    st.integers(0, 2),
+    st.sampled_from((0, 1, 0x10)),
+)
+TESTS = (
+    "sport = 22", "dport != 80", "sport > 22", "dport <= 22", "src 10/8", "dst 127.0.0.1:80", "src *:22", "dev 1",
+    "fwmark 0x10/0xf0", "dst 0.0.0.0", "src any", "dst 1.2.3.4/0",
+)  # fmt: skip
+filters = st.recursive(
+    st.sampled_from(TESTS),
+    lambda inner: st.one_of(
+        st.builds("( {} or {} )".format, inner, inner),
+        st.builds("( {} and {} )".format, inner, inner),
+        st.builds("not ( {} )".format, inner),
+    ),
+    max_leaves=8,
+)
+
+
+@given(text=filters, subject=subjects)
+@settings(max_examples=300, deadline=None)
+def test_the_kernel_decides_as_we_do(text, subject):
+    """The program that is sent and the tree that is looked at here select the same IPv4 sockets."""
+    node = filter_of([text], parse(["-t"]).selection)
+    entry = bytecode.Entry(
+        subject.family, subject.local, subject.remote, subject.local_port, subject.remote_port, subject.interface,
+        subject.mark,
+    )  # fmt: skip
+    program = condition.program(node)
+    if program:
+        assert bytecode.run(program, entry) == condition.holds(node, subject, lambda port: False)
+
+
+@given(
+    lines=st.lists(st.tuples(*[st.text(alphabet="ab:é*", max_size=9)] * 9), max_size=12),
+    hidden=st.sets(st.sampled_from((0, 1, 2, 3))),
+    screen=st.sampled_from((0, 0, 1, 20, 80)),
+)
+@MANY
+def test_any_cells_are_drawn_in_columns(lines, hidden, screen):
+    written = []
+    made = columns.Columns(written.append, frozenset(hidden), screen)
+    made.header()
+    made.add(iter(lines))
+    made.draw()
+    text = "".join(written)
+    assert text.count("\n") == len(lines) + 1
+    for line, row in zip(text.splitlines()[1:], lines, strict=True):
+        shown = "".join(cell for column, cell in enumerate(row) if column not in hidden)
+        assert line.replace(" ", "") == shown
+    if not screen:
+        assert len({len(line.encode()) for line in text.splitlines()[:-1]}) <= 1

@@ -46,8 +46,8 @@ def rows(table: str, options: Options, reading: Live, transport: str) -> Iterato
     """
     if not options.families & {AF_INET, AF_INET6}:
         return iter(())
-    recorded = table == "tcp" and reading.environ.get("TCPDIAG_FILE")
-    if recorded:
+    recorded = reading.environ.get("TCPDIAG_FILE") if table == "tcp" else None
+    if recorded is not None:
         buffers = [replay.recorded(recorded)]
     else:
         lines = replay.rows(table, options, reading)
@@ -62,7 +62,7 @@ def rows(table: str, options: Options, reading: Live, transport: str) -> Iterato
             reading.want(inet_diag.column(buffer, inet_diag.INODE_WORD))
     maker = Maker(PROTOCOLS[table], options, reading, transport)
     special = table in ("raw", "sctp") or any(getattr(options, one) for one in _MORE)
-    make = maker.full if special or recorded or reading.filter else maker.plain
+    make = maker.full if special or recorded is not None or reading.filter else maker.plain
     return (line for buffer in buffers for line in make(buffer))
 
 

@@ -17,7 +17,7 @@ _WRONG = 255
 def host_of(environ: Mapping[str, str]) -> Host:
     """Return the machine that is read: the running one, with PROC_ROOT in the place of /proc."""
     root = environ.get("PROC_ROOT")
-    return Host(procfs=root.rstrip("/") or "/") if root else Host()
+    return Host(procfs=root.rstrip("/") or "/") if root is not None else Host()
 
 
 def text(host: Host, environ: Mapping[str, str], knob: str, name: str) -> str | None:
