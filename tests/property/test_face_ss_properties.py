@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.ss_reading import RecordedReading, options
 
 from portside.errors import BadReply
-from portside.faces.ss import columns, condition, families, grammar, info, memory, replay
+from portside.faces.ss import columns, condition, families, grammar, info, main, memory, replay
 from portside.faces.ss.context import Stop, Subject
 from portside.faces.ss.operands import Operands
 from portside.faces.ss.services import Services
@@ -293,3 +293,29 @@ def test_any_cells_are_drawn_in_columns(lines, hidden, screen):
         assert line.replace(" ", "") == shown
     if not screen:
         assert len({len(line.encode()) for line in text.splitlines()[:-1]}) <= 1
+
+
+recordings = st.lists(
+    st.builds(
+        lambda kind, body, tail: netlink.message(kind, 2, body + tail),
+        st.sampled_from((18, 20, 20, 20, 2, 3)),
+        st.one_of(st.binary(min_size=72, max_size=72), st.binary(max_size=80)),
+        tails,
+    ),
+    max_size=5,
+).map(b"".join)
+
+
+@given(
+    recorded=st.one_of(recordings, sized),
+    flags=st.sampled_from(("-tan", "-taemiO", "-tan --tos --inet-sockopt", "-tr")),
+)
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_recording_is_listed(recorded, flags, tmp_path, monkeypatch):
+    monkeypatch.setattr("portside.system.resolver.host_of", lambda raw: "a\x1bname")
+    (tmp_path / "recorded").write_bytes(recorded)
+    monkeypatch.setenv("TCPDIAG_FILE", str(tmp_path / "recorded"))
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        assert main([*flags.split(), "not", "sport", "=", "1"]) == 0
+    assert clean(out.getvalue() + err.getvalue())
+    assert out.getvalue().startswith("State")

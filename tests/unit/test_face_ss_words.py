@@ -6,7 +6,7 @@ import pytest
 
 from portside.faces.ss import columns, condition, grammar, selection, words
 from portside.faces.ss.condition import Both, Device, Either, End, Mark, Not, Order, Place
-from portside.faces.ss.context import Stop
+from portside.faces.ss.context import Stop, Subject
 from portside.faces.ss.operands import Operands, integer, prefix
 from portside.faces.ss.services import Services
 from portside.system.host import Host
@@ -257,3 +257,14 @@ def test_lines_fill_whole_screens(screen):
     plain = (*LINE[:8], "")
     for line in drawn([plain, plain], screen=screen).splitlines():
         assert len(line) % screen == 0 or screen < 14
+
+
+def test_a_filter_of_thousands_of_parts_is_no_deep_recursion():
+    text = "sport = 1 or dport = 2 and " * 3000 + "sport = 22"
+    node, _ = parsed(text)
+    here = Subject(AF_INET, bytes(4), bytes(4), 22, 0)
+    assert not condition.holds(node, here, lambda port: False)
+    assert condition.holds(node, here.replace(remote_port=2), lambda port: False)
+    assert condition.program(node) == b""
+    with pytest.raises(Stop):
+        parsed("( " * 5000)

@@ -16,6 +16,15 @@ def is_enabled() -> bool:
     return os.path.exists(f"{_MOUNT}/enforce")
 
 
+def kernel_context() -> str:
+    """Return the context in which the kernel itself began (security_get_initial_context(3))."""
+    try:
+        with open(f"{_MOUNT}/initial_contexts/kernel", encoding="utf-8", errors="surrogateescape") as file:
+            return file.read().rstrip("\0\n")
+    except OSError:
+        return ""
+
+
 def process_context(pid: int, proc: str = "/proc") -> str:
     """Return the context of a process."""
     try:

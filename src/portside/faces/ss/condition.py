@@ -26,6 +26,7 @@ AF_UNSPEC = 0
 _MAPPED = bytes(10) + b"\xff\xff"
 _WORD = 0xFFFFFFFF
 _LAST_RESERVED = 1023
+_DEEPEST = 100  # levels of conditions that are told to the kernel
 _AUTOBOUND = 5  # hexadecimal digits of a name that the kernel chose for a Unix socket
 
 
@@ -105,10 +106,13 @@ class Cgroup(Node):
 def holds(node: Node, subject: Subject, ephemeral: Ephemeral) -> bool:
     """Return whether a socket is selected; `ephemeral` tells whether a port is in the range of automatic ones."""
     match node:
-        case Both(first, second):
-            return holds(first, subject, ephemeral) and holds(second, subject, ephemeral)
-        case Either(first, second):
-            return holds(first, subject, ephemeral) or holds(second, subject, ephemeral)
+        case Both() | Either():
+            first, rest = _chain(node)
+            value = holds(first, subject, ephemeral)
+            for both, part in rest:
+                if value == both:
+                    value = holds(part, subject, ephemeral)
+            return value
         case Not(part):
             return not holds(part, subject, ephemeral)
         case End():
@@ -123,6 +127,18 @@ def holds(node: Node, subject: Subject, ephemeral: Ephemeral) -> bool:
         case Cgroup(number):
             return subject.cgroup == number
     return _autobound(subject, ephemeral)
+
+
+def _chain(node: Node) -> tuple[Node, list[tuple[bool, Node]]]:
+    """Return the first of a chain of `and` and `or`, and what follows: whether it is `and`, and the part.
+
+    A chain may have thousands of parts: what is nested as deep as that cannot be walked by recursion.
+    """
+    rest: list[tuple[bool, Node]] = []
+    while isinstance(node, (Both, Either)):
+        rest.append((isinstance(node, Both), node.second))
+        node = node.first
+    return node, rest[::-1]
 
 
 def _at(node: End, subject: Subject) -> bool:
@@ -183,12 +199,8 @@ def program(node: Node | None) -> bytes:
 
 def _condition(node: Node) -> bytecode.Condition | None:
     match node:
-        case Both(first, second) | Either(first, second):
-            parts = _condition(first), _condition(second)
-            if parts[0] is None or parts[1] is None:
-                return None
-            told = parts[0], parts[1]
-            return bytecode.AllOf(told) if isinstance(node, Both) else bytecode.AnyOf(told)
+        case Both() | Either():
+            return _joined(*_chain(node))
         case Not(part):
             inner = _condition(part)
             return bytecode.NotOf(inner) if inner is not None else None
@@ -203,6 +215,23 @@ def _condition(node: Node) -> bytecode.Condition | None:
         case Cgroup(number):
             return bytecode.cgroup(number)
     return bytecode.AUTOBOUND
+
+
+def _joined(first: Node, rest: list[tuple[bool, Node]]) -> bytecode.Condition | None:
+    """Return a chain as conditions of many parts, one more level where `and` and `or` change."""
+    whole = _condition(first)
+    levels = 0
+    while rest and whole is not None:
+        kind = rest[0][0]
+        count = next((number for number, (both, _) in enumerate(rest) if both != kind), len(rest))
+        parts = [_condition(part) for _, part in rest[:count]]
+        told = [part for part in parts if part is not None]
+        levels += 1
+        if len(told) < count or levels > _DEEPEST:
+            return None
+        whole = bytecode.AllOf((whole, *told)) if kind else bytecode.AnyOf((whole, *told))
+        rest = rest[count:]
+    return whole
 
 
 _ORDER = {

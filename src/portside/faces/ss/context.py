@@ -130,6 +130,9 @@ if TYPE_CHECKING:
         def process(self, pid: int) -> str:
             """Return the name of a process, escaped; empty if it is gone."""
 
+        def context(self, pid: int) -> str:
+            """Return the SELinux context of a process, of the kernel for 0; `unavailable` where it is not told."""
+
         def end(
             self, family: int, raw: bytes, port: int, transport: str, v6only: bool = False, device: str = ""
         ) -> tuple[str, str]:

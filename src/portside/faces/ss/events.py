@@ -41,6 +41,7 @@ def follow(options: Options, live: Live, columns: Columns) -> int:
         events = SocketEvents(groups)
     except PortsideError as error:
         raise Stop(_WRONG, f"Cannot bind netlink socket: {printable(error.reason)}\n") from None
+    live.want_all()
     maker = Maker(inet_diag.IPPROTO_RAW, options, live, "")
     try:
         for message in events:

@@ -108,7 +108,8 @@ def line(
         _holder(port, options, reading),
         f"{signed(peer[0])}:" if peer else "*",
         str(signed(peer[1])) if peer else "",
-        " sk={:x} cb={:x} groups=0x{:08x}".format(*inside) if options.details else "",
+        (f" proc_ctx={reading.context(port)}" if options.process_context else "")
+        + (" sk={:x} cb={:x} groups=0x{:08x}".format(*inside) if options.details else ""),
     )
 
 

@@ -40,9 +40,10 @@ class Live:
         self._users = Users(host, options)
         self._interfaces: dict[int, str] = {}
         self._tree: CgroupTree | None = None
-        shown = options.processes or options.threads or options.process_context or options.socket_context
+        shown = options.processes or options.threads or options.process_context
         self.want = self._users.want if shown else _nothing
         self.users = self._users.text if shown else _no_text
+        self.want_all = self._users.want_all if shown else _ignore
 
     def select(self, node: Node | None) -> None:
         """Take the filter."""
@@ -107,6 +108,10 @@ class Live:
         """Return the name of a process, escaped; empty if it is gone."""
         return self._users.name(pid)
 
+    def context(self, pid: int) -> str:
+        """Return the SELinux context of a process, of the kernel for 0."""
+        return self._users.context(pid)
+
     def end(
         self, family: int, raw: bytes, port: int, transport: str, v6only: bool = False, device: str = ""
     ) -> tuple[str, str]:
@@ -127,6 +132,10 @@ class Live:
 
 
 def _nothing(inodes: Iterable[int]) -> None:
+    """Nobody asks for holders."""
+
+
+def _ignore() -> None:
     """Nobody asks for holders."""
 
 
