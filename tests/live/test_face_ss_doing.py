@@ -6,6 +6,7 @@ Held against ss of iproute2 6.1 beside it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import importlib
 import io
@@ -295,6 +296,62 @@ def test_kills_what_ss_kills():
         theirs, ended, after, ours, ours_ended, ours_after = scratch.call(stage)
     assert (ours, ours_ended, ours_after) == (theirs, ended, after)
     assert "127.0.0.1:40000" in ours[0]
+
+
+def test_a_recording_kills_nothing(tmp_path):
+    """Its sockets may live on this machine."""
+
+    def stage():
+        with (
+            socket.create_server(("127.0.0.1", 8080)) as server,
+            socket.create_connection(server.getsockname()) as client,
+        ):
+            assert run("-tan", "-D", str(tmp_path / "recorded"))[2] == 0
+            os.environ["TCPDIAG_FILE"] = str(tmp_path / "recorded")
+            said = printed(["ss", "-tanK"]), run("-tanK")
+            client.send(b"still there")
+            return said
+
+    with Namespace() as scratch:
+        theirs, ours = scratch.call(stage)
+    assert ours == theirs
+    assert "8080" in ours[0]
+
+
+def test_datagram_sockets_are_killed_too():
+    def stage():
+        said = []
+        for command in (["ss"], OURS):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagram:
+                datagram.bind(("127.0.0.1", 5000))
+                datagram.connect(("127.0.0.1", 5001))
+                said.append(
+                    (printed([*command, "-uaK"]), datagram.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+                )
+        return said
+
+    with Namespace() as scratch:
+        theirs, ours = scratch.call(stage)
+    assert ours == theirs
+    assert ours[1] == errno.ECONNABORTED
+
+
+def test_what_cannot_be_killed_is_not_told_as_killed():
+    """Raw sockets, where the kernel has no raw_diag: ss prints them from the text of /proc/net/raw, and they live."""
+
+    def stage():
+        with socket.socket(socket.AF_INET, socket.SOCK_RAW, 253) as raw:
+            raw.connect(("127.0.0.1", 0))
+            ours = printed([*OURS, "-wanK"])
+            try:
+                return ours, bool(raw.send(b"x"))
+            except OSError:
+                return ours, False
+
+    with Namespace() as scratch:
+        (out, _, code), lives = scratch.call(stage)
+    assert code == 0
+    assert ("127.0.0.1:253" in out) == (not lives)
 
 
 def test_without_the_right_nothing_is_killed():

@@ -171,8 +171,11 @@ def request_of_both(
     return netlink.message(TCPDIAG_GETSOCK, netlink.NLM_F_REQUEST | netlink.NLM_F_DUMP, body)
 
 
-def destroy_request(protocol: int, row: Row) -> bytes:
-    """Return the SOCK_DESTROY request for the very socket of `row` (its cookie is part of the match)."""
+def destroy_request(protocol: int, row: Row, raw_protocol: int = 0) -> bytes:
+    """Return the SOCK_DESTROY request for the very socket of `row` (its cookie is part of the match).
+
+    `raw_protocol` is a raw socket's own protocol (struct inet_diag_req_raw has it where others have padding).
+    """
     family, _, _, _, sport, dport, src, dst, interface, cookie = row[:10]
     native = struct.Struct("=H").pack
     where = SOCKID.write(
@@ -180,8 +183,9 @@ def destroy_request(protocol: int, row: Row) -> bytes:
         idiag_if=interface, idiag_cookie=cookie,
     )  # fmt: skip
     body = REQUEST.write(
-        sdiag_family=family, sdiag_protocol=min(protocol, IPPROTO_RAW), idiag_states=(1 << 32) - 1, id=where
-    )
+        sdiag_family=family, sdiag_protocol=min(protocol, IPPROTO_RAW), pad=raw_protocol,
+        idiag_states=(1 << 32) - 1, id=where,
+    )  # fmt: skip
     if protocol > IPPROTO_RAW:
         body += netlink.attribute(INET_DIAG_REQ_PROTOCOL, protocol.to_bytes(4, sys.byteorder))
     return netlink.message(sock_diag.SOCK_DESTROY, netlink.NLM_F_REQUEST | netlink.NLM_F_ACK, body)

@@ -54,12 +54,14 @@ def rows(table: str, options: Options, reading: Live, transport: str) -> Iterato
         if lines is not None:
             return lines
         read = _read(table, options, reading)
-        if read is None:
-            return replay.text_rows(table, options, reading)
+        if read is None:  # from text nothing can be closed
+            return iter(()) if options.kill else replay.text_rows(table, options, reading)
         buffers = [buffer for buffer in read if buffer and buffer[inet_diag.FAMILY_AT] in options.families]
     if options.processes or options.threads or options.process_context:
         for buffer in buffers:
             reading.want(inet_diag.column(buffer, inet_diag.INODE_WORD))
+    if recorded is not None:
+        options = options.replace(kill=False)  # what was recorded may be another socket's now
     maker = Maker(PROTOCOLS[table], options, reading, transport)
     special = table in ("raw", "sctp") or any(getattr(options, one) for one in _MORE)
     make = maker.full if special or recorded is not None or reading.filter else maker.plain

@@ -63,11 +63,9 @@ class Live:
         """Close a socket of another process; return whether it was there and could be.  Raises Stop without right."""
         from portside.system.netlink import Netlink
 
-        request = inet_diag.destroy_request(protocol, row)
         inner = told.get("protocol")
-        if protocol == inet_diag.IPPROTO_RAW and isinstance(inner, int):
-            at = 16 + 3  # struct inet_diag_req_raw: sdiag_raw_protocol stands where others have padding
-            request = request[:at] + bytes((inner & 0xFF,)) + request[at + 1 :]
+        raw = inner if protocol == inet_diag.IPPROTO_RAW and isinstance(inner, int) else 0
+        request = inet_diag.destroy_request(protocol, row, raw)
         try:
             with Netlink() as link:
                 link.call(request, "a socket")

@@ -1,8 +1,8 @@
 """Names of ports and hosts as ss prints them: from /etc/services, the port mapper (-r) and the resolver (-r).
 
 A port in the range of automatic ones has no name: what /etc/services says of it would mislead more often than not.
-ss remembers the protocol of the IP table it read last and takes another table's names from there (`nobody`'s: the
-first of that number): `inet.rows` says whose names count.  Reference: misc/ss.c, services(5).
+Names are those of one protocol: ss takes the one of the raw, udp or tcp table that it read last, also for mptcp, dccp
+and sctp; before any of these it takes the first name of that number.  Reference: misc/ss.c, services(5).
 """
 
 from __future__ import annotations
