@@ -4,8 +4,7 @@
 
 VENV := .venv
 # each is benchmarks/NAME.py
-BENCHMARKS := see faces
-BENCHMARKS := see packets
+BENCHMARKS := see faces packets
 PYTHON_IN := $(VENV)/bin/python
 export PYTHON
 

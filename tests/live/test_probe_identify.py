@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from tests.support import require
 from portside.probe.identify.asking import Bounds, ask
 from portside.probe.identify.crowd import identify
 from portside.probe.records import Result
+from portside.probe.scan import Scan, scan
 
 pytestmark = pytest.mark.live
 
@@ -164,3 +166,41 @@ def test_a_crowd_keeps_its_order_and_leaves_closed_ports_alone(serve, tmp_path):
     told = space.call(identify, rows, False, QUICK)
     assert [(each.port, each.service) for each in told] == [(9, ""), (8000, "http"), (8000, "")]
     assert dict(told[1].details)["status"] == "200 OK"
+
+
+def test_the_command_tells_what_answered_apart_from_a_guess(serve, tmp_path):
+    """Port 8000 is registered for something else than what listens there."""
+    space = serve(8000, sys.executable, "-m", "http.server", "8000", cwd=tmp_path)
+    portside = [sys.executable, "-m", "portside", "scan", "127.0.0.1", "-p", "8000,8001", "--json"]
+    plain, asked = (
+        {row["port"]: row for row in map(json.loads, space.run([*portside, *more]).stdout.splitlines()[:-1])}
+        for more in ([], ["--identify"])
+    )
+    assert plain[8000]["service"] is None
+    assert plain[8000]["guess"] == asked[8000]["guess"] != "http"
+    assert asked[8000]["service"] == "http"
+    assert asked[8000]["details"]["status"] == "200 OK"
+    assert asked[8001]["state"] == "closed"
+    table = space.run([*portside[:-1], "--identify"]).stdout
+    assert "200 OK" in table
+
+
+def test_what_was_found_open_and_not_asked_yet_is_left_for_the_next_run(serve, tmp_path):
+    space = serve(8000, sys.executable, "-m", "http.server", "8000", cwd=tmp_path)
+    held, places, after = space.call(_stopped)
+    assert held
+    assert places == 1, "decided, but nobody was told"
+    assert [(each.port, each.service) for each in after] == [(8000, "http")]
+
+
+def _stopped():
+    first = scan("127.0.0.1", "8000", method="connect", identify=True)
+    batches = first.batches()
+    while not first._held:
+        assert next(batches) == []
+    held = len(first._held)
+    checkpoint = first.checkpoint()
+    batches.close()
+    assert first.checkpoint().left == checkpoint.left
+    places = sum(len(left.places) for left in checkpoint.left)
+    return held, places, list(Scan(first.plan, checkpoint, "identify"))

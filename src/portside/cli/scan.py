@@ -55,6 +55,8 @@ ARGUMENTS = (
     Argument(("--resolve-all",), "every address of a name, not the first alone"),
     Argument(("--method",), "how to probe: connect needs no privilege", default="auto",
              choices=("auto", "connect", "syn", "udp"), group="how"),
+    Argument(("--identify",), "ask open ports what they are: TLS, HTTP, SSH, mail, databases, ...", group="how"),
+    Argument(("--banner",), "show what open TCP ports say unasked", group="how"),
     Argument(("--rate",), "probes a second (default: what the way bears; 1000 beyond the local networks)", "N",
              default=0.0, convert=_number(0.01, 1e9, "a rate"), group="how"),
     Argument(("--timeout",), "longest wait for one answer in seconds (1)", "SECONDS", default=1.0,
@@ -98,7 +100,7 @@ def run(arguments: SimpleNamespace, output: Output) -> int:
     if arguments.dry_run:
         output.write("".join(f"{line}\n" for line in _described(plan)))
         return FOUND
-    scan = Scan(plan, since)
+    scan = Scan(plan, since, "identify" if arguments.identify else "banner" if arguments.banner else "")
     report = Report(arguments, output, scan, _shown(arguments, plan))
     path, interrupted = arguments.checkpoint or arguments.resume, False
     try:

@@ -171,10 +171,22 @@ def _port(one: Result, names: Names) -> str:
         told["reason_ip"] = one.source
     inner = _tag("state", "/", **told).rstrip("\n")
     if one.service:
-        inner += _tag("service", "/", name=one.service, method="probed", conf=10).rstrip("\n")
+        told = {key: value for key, value in (("product", product(one)), ("version", version(one))) if value}
+        inner += _tag("service", "/", name=one.service, **told, method="probed", conf=10).rstrip("\n")
     elif guess := names(one.port, one.protocol):
         inner += _tag("service", "/", name=guess, method="table", conf=3).rstrip("\n")
     return _tag("port", protocol=one.protocol, portid=one.port).rstrip("\n") + inner + "</port>\n"
+
+
+def product(one: Result) -> str:
+    """Return what answered by the name of its maker's product, empty where it does not say."""
+    told = dict(one.details)
+    return told.get("product") or told.get("server", "")
+
+
+def version(one: Result) -> str:
+    """Return the version that the service told."""
+    return dict(one.details).get("version", "")
 
 
 def _tag(element: str, end: str = "", /, **attributes: object) -> str:

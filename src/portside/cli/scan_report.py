@@ -89,7 +89,7 @@ class Report:
         elif self.form == "text":
             rows = sorted(self._kept, key=scan_text.sort_key)
             if rows:
-                self.output.table(rows, scan_text.columns(self._names))
+                self.output.table(rows, scan_text.columns(self._names, told=bool(self.scan.ask)))
         else:
             self.output.write("".join(self._pieces(self.form, now)))
         for form, path in self.files.items():
@@ -143,6 +143,7 @@ def item(one: Result, at: str, names: Any) -> dict[str, Any]:
         "service": one.service or None,
         "guess": names(one.port, one.protocol) or None,
         "banner": one.banner or None,
+        "details": dict(one.details),
     }
 
 

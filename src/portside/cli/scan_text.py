@@ -14,6 +14,15 @@ if TYPE_CHECKING:
     from portside.probe.records import Result
     from portside.probe.scan import Progress, Scan
 
+_PLAIN = {
+    "product",
+    "server",
+    "status",
+    "said",
+    "answer",
+    "tls",
+    "cipher",
+}  # values that need no word before them
 _EVERY = 0.2  # seconds between two drawings of the line
 _STYLES = {
     "open": "green",
@@ -38,9 +47,9 @@ def address_key(address: str) -> bytes:
     return bytes([len(raw)]) + raw + zone.encode("utf-8", "surrogateescape")
 
 
-def columns(names: Callable[[int, str], str]) -> list[Column]:
-    """Return the columns of the table; `names` guesses a service from (port, transport)."""
-    return [
+def columns(names: Callable[[int, str], str], told: bool = False) -> list[Column]:
+    """Return the columns; `names` guesses a service from (port, transport); `told`: services were asked too."""
+    made = [
         Column("address", "ADDRESS", _address, shrink=2),
         Column("port", "PORT", lambda one: f"{one.port}/{one.protocol}"),
         Column("state", "STATE", lambda one: one.state, style=lambda one: _STYLES.get(one.state, "")),
@@ -48,6 +57,16 @@ def columns(names: Callable[[int, str], str]) -> list[Column]:
         Column("service", "SERVICE", lambda one: service_of(one, names), shrink=1),
         Column("rtt", "RTT", lambda one: milliseconds(one.rtt), right=True, shrink=3),
     ]
+    if told:
+        made.append(Column("says", "SAYS", says, shrink=5))
+    return made
+
+
+def says(one: Result) -> str:
+    """Return what a service told of itself, its banner where nothing could be read out of it."""
+    if not one.details:
+        return one.banner
+    return ", ".join(value if what in _PLAIN else f"{what} {value}" for what, value in one.details)
 
 
 def service_of(one: Result, names: Callable[[int, str], str]) -> str:

@@ -66,7 +66,7 @@ class Result(Record):
     `target` is what the user called the host (a name), empty where that is the address.  `rtt` is in seconds, None
     where nothing came back.  `source` is who sent the ICMP error, empty where no error came or the target sent it
     itself.  `ttl` is that of the answer where the method sees it.  `service` is
-    what answered, by its own words (`identify`), with `details` as (what, text); `banner` what it said first.
+    what answered, by its own words (`identify`), with `details` as (what, text); `banner` what it said unasked.
     """
 
     address: str

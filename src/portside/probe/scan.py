@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 
 from portside.errors import NotPermitted, NotSupported
-from portside.ports.address import format_address
+from portside.ports.address import format_address, parse_address
 from portside.probe.checkpoint import Checkpoint
 from portside.probe.method import Counters, Options, open_method
 from portside.probe.order import Left, Order, parse_shard
@@ -51,8 +51,10 @@ class Progress(Record):
 class Scan:
     """A plan being carried out; see the module."""
 
-    def __init__(self, plan: Plan, since: Checkpoint | None = None) -> None:
+    def __init__(self, plan: Plan, since: Checkpoint | None = None, ask: str = "") -> None:
         self.plan = plan
+        self.ask = ask  # "banner": what open TCP ports say unasked; "identify": what they are
+        self._held: list[Result] = []  # open ports that are to be asked yet
         self.methods: list[str] = []
         self.roads: list[str] = []  # why a better method was not taken
         self._orders = [Order(plan.space(part), plan.seed, plan.shard) for part in plan.parts]
@@ -89,9 +91,12 @@ class Scan:
         batches = method.batches()
         try:
             for batch in batches:
-                yield self._named(batch) if self._names else batch
+                batch = self._named(batch) if self._names else batch
+                yield self._hold(batch) if self.ask and part.protocol == "tcp" else batch
+            yield from self._asked()
         finally:
-            self._left[number] = method.left()
+            self._left[number] = self._with_held(number, method.left())
+            self._held = []
             self._working = None
             close = getattr(batches, "close", None)
             if close is not None:
@@ -111,6 +116,35 @@ class Scan:
         made = open_method(last, self._orders[number], self.plan.options, self._left[number])
         self.methods.append(last)
         return made
+
+    def _hold(self, batch: list[Result]) -> list[Result]:
+        """Keep the open ports back until the probing is over; return the others."""
+        self._held += [one for one in batch if one.state == OPEN]
+        return [one for one in batch if one.state != OPEN]
+
+    def _asked(self) -> Iterator[list[Result]]:
+        """Yield the open ports with what answers there, some at a time."""
+        if not self._held:
+            return
+        from portside.probe.identify.crowd import AT_ONCE, identify
+
+        while self._held:
+            told = identify(self._held[:AT_ONCE], listen_only=self.ask == "banner")
+            del self._held[:AT_ONCE]
+            yield told
+
+    def _with_held(self, number: int, left: Left) -> Left:
+        """Return what is left, with the ports that were found open and not told yet."""
+        if not self._held:
+            return left
+        order = self._orders[number]
+        places = []
+        for one in self._held:
+            bare, _, zone = one.address.partition("%")
+            found = order.space.number(parse_address(bare), one.port, zone)
+            place = None if found is None else order.place(found)
+            places += [] if place is None else [place]
+        return left.replace(places=tuple(sorted({*left.places, *places})))
 
     def _named(self, batch: list[Result]) -> list[Result]:
         names = self._names
@@ -162,7 +196,7 @@ class Scan:
         """Return what is needed to go on later: between two batches nothing that was yielded is in it."""
         if self._working is not None:
             number, method = self._working
-            self._left[number] = method.left()
+            self._left[number] = self._with_held(number, method.left())
         counted = (
             tuple((state, reason, times) for (state, reason), times in sorted(counters.states.items()))
             for counters in self._counters
@@ -190,12 +224,17 @@ def scan(
     seed: int | None = None,
     shard: str = "1/1",
     i_may_scan_this: bool = False,
+    banner: bool = False,
+    identify: bool = False,
 ) -> Scan:
     """Return a scan of `ports` (`22,80,U:53`; without them the first `top` of our order) on `targets`.
 
     `targets` and `exclude` are words of nmap's grammar, as a list or in one string; `method` is `auto`, `connect`,
     `syn` or `udp`.  `rate` in probes a second, 0 adapts; `timeout` in seconds, the longest wait for one answer;
-    `states`: only results in these are yielded, the others counted.  Iterate over it, with `for` or `async for`:
+    `states`: only results in these are yielded, the others counted.  `banner` hears what open TCP ports say unasked,
+    `identify` asks until it is known what answers (`service`, `details`); both come after the probing.
+
+    Iterate over it, with `for` or `async for`:
 
         for one in portside.scan("192.0.2.0/28", "22,80,443"): print(one.address, one.port, one.state, one.reason)
 
@@ -219,7 +258,7 @@ def scan(
         shard=parse_shard(shard),
         allowed=i_may_scan_this,
     )
-    return Scan(plan)
+    return Scan(plan, ask="identify" if identify else "banner" if banner else "")
 
 
 def fresh_seed() -> int:

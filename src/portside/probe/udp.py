@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+    from portside.probe.identify.question import Service
     from portside.probe.method import Options
     from portside.probe.order import Order
 
@@ -259,9 +260,7 @@ class Udp:
         asked = self._questions.get(probe.port, ())
         known = recognise(data, asked)
         self._learn(probe)
-        self._decide(
-            probe, OPEN, UDP_RESPONSE, time.monotonic() - probe.sent, service=known.name if known else ""
-        )
+        self._decide(probe, OPEN, UDP_RESPONSE, time.monotonic() - probe.sent, known=known)
         return True
 
     def _error(self, used: socket.socket, width: int) -> bool:
@@ -319,12 +318,19 @@ class Udp:
                 self._decide(probe, OPEN_FILTERED, NO_RESPONSE, None)
 
     def _decide(
-        self, probe: Probe, state: str, reason: str, rtt: float | None, sender: str = "", service: str = ""
+        self,
+        probe: Probe,
+        state: str,
+        reason: str,
+        rtt: float | None,
+        sender: str = "",
+        known: Service | None = None,
     ) -> None:
         self._flying.pop((probe.raw, probe.port), None)
         self.counters.decide(state, reason)
         if state in self.options.wanted:
             address = format_address(probe.raw)
-            self._batch.append(
-                Result(address, "udp", probe.port, state, reason, rtt, source=sender, service=service)
-            )
+            result = Result(address, "udp", probe.port, state, reason, rtt, source=sender)
+            if known:
+                result = result.replace(service=known.name, details=known.details)
+            self._batch.append(result)

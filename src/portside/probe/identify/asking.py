@@ -46,7 +46,7 @@ class Bounds(Record):
 
 
 class Known(Record):
-    """What is known of what answers: the service (None: nobody recognised it) and what it said first, as one line."""
+    """What is known: the service (None: nobody recognised it), the first line of what it said unasked."""
 
     service: Service | None = None
     banner: str = ""
@@ -91,6 +91,7 @@ class _Asker:
             return None
         with used:
             data, found = self._hear(used, [each.read for each in greetings.GREETINGS])
+            self.banner = line(text(data.lstrip(b"\r\n").partition(b"\n")[0]))
             if found is None and data[:3] in (b"220", b"421"):
                 try:
                     used.sendall(greetings.SMTP_NOOP)
@@ -151,7 +152,6 @@ class _Asker:
             if not more:
                 break
             data += more
-            self.banner = self.banner or line(text(data.lstrip(b"\r\n").partition(b"\n")[0]))
             for read in readers:
                 found = read(data)
                 if found:

@@ -120,7 +120,7 @@ def read_ike(data: bytes) -> Service | None:
     marker = 4 if data[:4] == bytes(4) else 0
     if data[marker : marker + 8] != b"portside" or len(data) < marker + 28:
         return None
-    return service("isakmp", version=f"{data[marker + 17] >> 4}.{data[marker + 17] & 15}")
+    return service("isakmp", protocol=f"{data[marker + 17] >> 4}.{data[marker + 17] & 15}")
 
 
 OPENVPN = (

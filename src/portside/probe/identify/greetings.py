@@ -14,7 +14,7 @@ def read_ssh(data: bytes) -> Service | None:
     if at < 0 or b"\n" not in data[at:]:
         return None
     parts = text(data[at : data.find(b"\n", at)]).strip().split("-", 2)
-    return service("ssh", version=parts[1], product=parts[2]) if len(parts) == 3 else service("ssh")
+    return service("ssh", product=parts[2], protocol=parts[1]) if len(parts) == 3 else service("ssh")
 
 
 def read_reply(data: bytes) -> Service | None:
@@ -63,13 +63,13 @@ def read_rsync(data: bytes) -> Service | None:
     """`@RSYNCD: 31.0 sha512 ...` (rsync, "clientserver.c")."""
     complete = data.startswith(b"@RSYNCD: ") and b"\n" in data
     return (
-        service("rsync", version=text(data[9:].partition(b"\n")[0]).partition(" ")[0]) if complete else None
+        service("rsync", protocol=text(data[9:].partition(b"\n")[0]).partition(" ")[0]) if complete else None
     )
 
 
 def read_vnc(data: bytes) -> Service | None:
     """`RFB 003.008` (RFC 6143, 7.1.1)."""
-    return service("rfb", version=text(data[4:11])) if data[:4] == b"RFB " and data[11:12] == b"\n" else None
+    return service("rfb", protocol=text(data[4:11])) if data[:4] == b"RFB " and data[11:12] == b"\n" else None
 
 
 def read_mysql(data: bytes) -> Service | None:

@@ -12,7 +12,7 @@ _AMQP = b"AMQP\0\0\x09\1"
 def read_amqp(data: bytes) -> Service | None:
     """Recognise connection.start with the product's name, or the header of another version (AMQP 0-9-1, 4.2.2)."""
     if data.startswith(b"AMQP") and len(data) >= 8:
-        return service("amqp", version=".".join(map(str, data[5:8])))
+        return service("amqp", protocol=".".join(map(str, data[5:8])))
     if len(data) < 12 or data[:3] != b"\1\0\0" or data[7:11] != b"\0\x0a\0\x0a":
         return None
     return service("amqp", product=_long(data, b"\x07product"), version=_long(data, b"\x07version"))

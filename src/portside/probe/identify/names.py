@@ -68,7 +68,7 @@ def read_ntp(data: bytes) -> Service | None:
     if len(data) < 48 or data[0] & 7 not in (4, 5):
         return None
     reference = text(data[12:16].rstrip(b"\0")) if data[1] < 2 else ""
-    return service("ntp", version=str(data[0] >> 3 & 7), stratum=str(data[1]), reference=reference)
+    return service("ntp", protocol=str(data[0] >> 3 & 7), stratum=str(data[1]), reference=reference)
 
 
 def read_ntp_control(data: bytes) -> Service | None:
@@ -112,13 +112,13 @@ def read_snmp(data: bytes) -> Service | None:
     if len(parts) < 3 or parts[0][0] != asn1.INTEGER or parts[0][1] not in (b"\0", b"\1", b"\3"):
         return None
     if parts[0][1] == b"\3":
-        return service("snmp", version="3")
+        return service("snmp", protocol="3")
     if parts[1][0] != asn1.OCTETS or parts[2][0] != 0xA2:
         return None
     bindings = dict(asn1.elements(parts[2][1])).get(asn1.SEQUENCE, b"")
     value = dict(asn1.elements(asn1.inside(bindings, asn1.SEQUENCE) or b""))
     return service(
-        "snmp", version="2c" if parts[0][1] == b"\1" else "1", system=text(value.get(asn1.OCTETS, b""))
+        "snmp", protocol="2c" if parts[0][1] == b"\1" else "1", system=text(value.get(asn1.OCTETS, b""))
     )
 
 

@@ -42,8 +42,9 @@ def service(name: str, **details: str) -> Service:
 
 
 def line(text: str) -> str:
-    """Return text as one line, blanks made one, cut short; control characters stay, for the caller to escape."""
-    return " ".join(text[: 4 * _LONGEST].split())[:_LONGEST]
+    """Return text as one line, cut short, blanks made one; what has no look (control codes) becomes `?`."""
+    words = " ".join(text[: 4 * _LONGEST].split())[:_LONGEST]
+    return words if words.isprintable() else "".join(sign if sign.isprintable() else "?" for sign in words)
 
 
 def text(data: bytes) -> str:

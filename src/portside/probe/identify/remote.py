@@ -20,12 +20,12 @@ def _smb2() -> bytes:
 def read_smb(data: bytes) -> Service | None:
     """Recognise the answer: the dialect chosen, whether signing is required; or the old protocol."""
     if data[4:8] == b"\xffSMB":
-        return service("microsoft-ds", version="1")
+        return service("microsoft-ds", dialect="1")
     if data[4:8] != b"\xfeSMB" or len(data) < 74:
         return None
     mode, dialect = struct.unpack_from("<HH", data, 70)
     version = f"{dialect >> 8}.{dialect >> 4 & 15}.{dialect & 15}"
-    return service("microsoft-ds", version=version, signing="required" if mode & 2 else "not required")
+    return service("microsoft-ds", dialect=version, signing="required" if mode & 2 else "not required")
 
 
 # An X.224 connection request with RDP's negotiation (MS-RDPBCGR, 2.2.1.1): TLS or CredSSP.
