@@ -89,7 +89,7 @@ class Report:
         elif self.form == "text":
             rows = sorted(self._kept, key=scan_text.sort_key)
             if rows:
-                self.output.table(rows, scan_text.columns(self._names, told=bool(self.scan.ask)))
+                self.output.table(rows, scan_text.columns(self._names, self.scan.ask))
         else:
             self.output.write("".join(self._pieces(self.form, now)))
         for form, path in self.files.items():

@@ -47,8 +47,8 @@ def address_key(address: str) -> bytes:
     return bytes([len(raw)]) + raw + zone.encode("utf-8", "surrogateescape")
 
 
-def columns(names: Callable[[int, str], str], told: bool = False) -> list[Column]:
-    """Return the columns; `names` guesses a service from (port, transport); `told`: services were asked too."""
+def columns(names: Callable[[int, str], str], ask: str = "") -> list[Column]:
+    """Return the columns; `names` guesses a service from (port, transport); `ask` as in `Scan`."""
     made = [
         Column("address", "ADDRESS", _address, shrink=2),
         Column("port", "PORT", lambda one: f"{one.port}/{one.protocol}"),
@@ -57,8 +57,8 @@ def columns(names: Callable[[int, str], str], told: bool = False) -> list[Column
         Column("service", "SERVICE", lambda one: service_of(one, names), shrink=1),
         Column("rtt", "RTT", lambda one: milliseconds(one.rtt), right=True, shrink=3),
     ]
-    if told:
-        made.append(Column("says", "SAYS", says, shrink=5))
+    if ask:
+        made.append(Column("says", "SAYS", says if ask == "identify" else lambda one: one.banner, shrink=5))
     return made
 
 

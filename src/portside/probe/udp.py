@@ -53,6 +53,7 @@ _MOST_FLYING = 8192
 _SLICE = 128
 _BURST = 0.05  # seconds of the rate that may be made up for
 _LOCAL_TRIES = 20
+_STALE_ERRORS = 3
 _BUFFER = 4 << 20
 _PORT_UNREACHABLE = {4: (3, 3), 16: (1, 4)}  # type and code: RFC 792, RFC 4443
 _TFTP = 69  # answers from a port of its own (RFC 1350, 4)
@@ -185,12 +186,16 @@ class Udp:
         heapq.heappush(self._deadlines, (probe.due, probe.place, probe))
 
     def _put(self, used: socket.socket, payload: bytes, where: Any) -> None:
-        try:
-            used.sendto(payload, where)
-        except (
-            ConnectionRefusedError
-        ):  # an error to an earlier datagram was reported first: it is in the queue
-            used.sendto(payload, where)
+        """Send; an errno may be that of an earlier datagram's ICMP error, which is in the queue too."""
+        for _ in range(_STALE_ERRORS):
+            try:
+                used.sendto(payload, where)
+                return
+            except BlockingIOError:
+                raise
+            except OSError:
+                continue
+        used.sendto(payload, where)
 
     def _not_sent(self, probe: Probe, error: OSError, now: float) -> None:
         probe.local += 1
