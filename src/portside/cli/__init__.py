@@ -41,7 +41,7 @@ COMMANDS = {
     "name": "what the registries say about a service name or port number",
     "serve": "echo, discard, chargen, qotd, users, daytime, time: small servers over TCP and UDP",
     "echo": "the echo client: sends, prints what came back, and how long it took",
-    "send": "a file or a directory to 'portside receive', checked by SHA-256, resumed where it broke",
+    "send": "a file or a directory to 'portside receive', checked by SHA-256, resumed if it broke",
     "receive": "one file or directory from 'portside send', whole or not at all",
     "forward": "relay TCP, UDP and Unix sockets from listeners to targets, half-close kept",
     "reach": "who can get to each open port, and which rule of the firewall decides",

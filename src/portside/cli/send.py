@@ -72,7 +72,7 @@ def tell(output: Output, done: Transferred, verb: str) -> None:
 
 COMMAND = Command(
     "send",
-    "a file or a directory to 'portside receive', checked by SHA-256, resumed where it broke",
+    "a file or a directory to 'portside receive', checked by SHA-256, resumed if it broke",
     _ARGUMENTS,
     run,
     description="Send a file, or a directory with all below it.  The receiver makes the SHA-256 of what it gets and\n"
