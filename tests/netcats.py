@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
+import io
 import os
+import random
 import re
 import select
 import shutil
@@ -39,6 +42,11 @@ def command(name: str) -> list[str]:
     return THEIRS[name]
 
 
+def stream(size: int) -> bytes:
+    """Return bytes that look like none before them."""
+    return random.Random(size).randbytes(size)
+
+
 def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(SOURCE), "LC_ALL": "C.UTF-8"}
 
@@ -54,6 +62,27 @@ def run(name, *words, input=b"", timeout=PATIENCE, cwd=None, stdin=None):
         cwd=cwd,
         **given,
     )
+
+
+def await_listener(port):
+    """Wait until the kernel has a listener at the port, without connecting to it."""
+    wanted = f":{port:04X}"
+    for _ in range(2000):
+        text = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
+        lines = [line.split() for line in text.splitlines()]
+        if any(line[1].endswith(wanted) and line[3] == "0A" for line in lines):
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"nothing listens at {port}")
+
+
+def here(face, *words):
+    """Run a face in this process, for what it says before it touches a stream: exit code, output, complaints."""
+    out, err = io.StringIO(), io.StringIO()
+    main = importlib.import_module(f"portside.faces.{face}").main
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(list(words))
+    return code, out.getvalue().encode(), err.getvalue().encode()
 
 
 class Started:
@@ -95,16 +124,16 @@ class Started:
 
     def reads(self, count, patience=PATIENCE):
         """Return the next `count` bytes of standard output, or what came until its end."""
-        found, end = b"", time.monotonic() + patience
+        found, end = bytearray(), time.monotonic() + patience
         while len(found) < count:
             left = end - time.monotonic()
-            assert left > 0, f"waited for {count} bytes, got {found!r}"
+            assert left > 0, f"waited for {count} bytes, got {len(found)}"
             if select.select([self.process.stdout], [], [], left)[0]:
-                chunk = os.read(self.process.stdout.fileno(), count - len(found))
+                chunk = os.read(self.process.stdout.fileno(), min(count - len(found), 1 << 16))
                 if not chunk:
                     break
                 found += chunk
-        return found
+        return bytes(found)
 
     def writes(self, data):
         self.process.stdin.write(data)

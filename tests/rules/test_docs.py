@@ -25,7 +25,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 GUIDES = sorted((DOCS / "guides").glob("*.md"))
 LATER = {DOCS / "figures.md"}  # written by `make figures`
 
-FACES = [["ss"], ["netstat"], ["lsof"], ["sockstat"], ["nc"]]
+FACES = [["ss"], ["netstat"], ["lsof"], ["sockstat"], ["nc"], ["ncat"]]
 CODE = re.compile(r"^```.*?^```$", re.M | re.S)
 LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
 SHELL = re.compile(r"^```(?:sh|console)\n(.*?)^```", re.M | re.S)

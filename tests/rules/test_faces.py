@@ -21,7 +21,7 @@ from portside.testing import Namespace
 ROOT = Path(__file__).resolve().parents[2]
 LETTERS = string.ascii_letters + string.digits + string.punctuation.replace("-", "")
 # letters that the tool itself knows and refuses here, in words of its own that do not hold the letter
-OWN_WORDS = {"netstat": set("2fMSZ"), "ss": set("zZ"), "nc": set("lS")}
+OWN_WORDS = {"netstat": set("2fMSZ"), "ss": set("zZ"), "nc": set("lS"), "ncat": set("46CgGklntuUvz")}
 PATIENCE = 2.0  # seconds after which an option is one that repeats, and so was taken
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 # name -> one line of help; each is a module or package here
 FACES: dict[str, str] = {
     "ss": "sockets, their holders and their insides, as ss of iproute2 prints them",
+    "ncat": "connections and listeners, as Nmap's Ncat makes them: TLS, programs, proxies, brokers",
     "nc": "connections and listeners, as OpenBSD's nc makes them; others' dialects with --as",
     "netstat": "sockets, routes, interfaces and counters, as netstat prints them; BSD's with --bsd",
     "lsof": "network files and who holds them, as lsof lists them",

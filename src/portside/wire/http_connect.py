@@ -31,6 +31,7 @@ class Connect:
         if any(one in _FORBIDDEN for one in host) or any("\n" in one or "\r" in one for one in headers):
             raise BadRequest("connect through", "the proxy", f"'{host}' is no host name")
         target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self.target = target
         lines = (f"CONNECT {target} HTTP/{version}", *headers, "", "")
         self.first = "\r\n".join(lines).encode("utf-8", "surrogateescape")
         self.wants = 1
@@ -65,10 +66,3 @@ class Connect:
             raise ProxyRefused(FORM, 0, f"its answer is no HTTP: '{self.status}'")
         if not 200 <= int(words[1]) < 300:
             raise ProxyRefused(REQUEST, int(words[1]), self.status)
-
-
-def basic(user: str, password: str) -> str:
-    """Return the header that logs in with a user and password (RFC 7617)."""
-    import base64
-
-    return "Proxy-Authorization: Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()

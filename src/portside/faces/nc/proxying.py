@@ -64,7 +64,10 @@ def split(text: str) -> tuple[str, str | None]:
 def _negotiation(options: Options, host: str, port: int, secret: str) -> proxy.Negotiation:
     try:
         if options.proxy_kind == "http":
-            headers = (http_connect.basic(options.proxy_user or "", secret),) if secret else ()
+            from portside.wire.http_auth import basic
+
+            login = f"Proxy-Authorization: {basic(options.proxy_user or '', secret)}"
+            headers = (login,) if secret else ()
             return http_connect.Connect(host, port, headers)
         if options.proxy_kind == "5":
             return socks.Version5(proxy.raw_address(host) or host, port)

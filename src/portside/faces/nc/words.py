@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
-from portside.errors import PortsideError
 from portside.faces import printable
+from portside.faces.libc import reason as reason
 
 
 class Refused(Exception):
@@ -29,15 +28,3 @@ def tell(text: str) -> None:
     """Write one line to standard error, whatever may be in it."""
     sys.stderr.write(printable(text) + "\n")
     sys.stderr.flush()
-
-
-def reason(error: Exception) -> str:
-    """Return what the C library says of an error, as err(3) and gai_strerror(3) word it."""
-    cause = error.__cause__ if isinstance(error, PortsideError) else error
-    if isinstance(cause, TimeoutError) and not cause.errno:
-        return "timed out"
-    said = getattr(cause, "strerror", None)
-    if said:
-        return str(said)
-    number = getattr(error, "errno", None)
-    return os.strerror(number) if number else str(cause or error)

@@ -17,9 +17,10 @@ from portside.use.relay.rules import FIRST, FORWARD, SECOND, Rules
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from portside.use.netcat.dump import Dump
+    from portside.use.relay.flows import Change
 
-_PIECE = 16384  # what nc(1) reads at once
+PIECE = 16384  # what nc(1) reads at once: the size of a datagram
 
 
 class Talk(Record):
@@ -27,7 +28,8 @@ class Talk(Record):
 
     `reads` standard input, `writes` standard output; `crlf` translates line ends that go out, `telnet` refuses what
     comes in of telnet's negotiation; `piece` is the most that is read at once and so the size of a datagram (0: as
-    much as there is); `receives` ends the session after so many reads from the network (0: never).
+    much as there is); `receives` ends the session after so many reads from the network (0: never).  `dump` keeps
+    all bytes.
     """
 
     rules: Rules = FORWARD
@@ -37,6 +39,7 @@ class Talk(Record):
     telnet: bool = False
     piece: int = 0
     receives: int = 0
+    dump: Dump | None = None
 
 
 def standard_end(*, reads: bool = True, writes: bool = True) -> End:
@@ -67,33 +70,45 @@ def talk(connection: SocketEnd, how: Talk) -> Relay:
 
 
 def _flows(near: End, far: SocketEnd, how: Talk) -> tuple[Flow, Flow]:
-    out = _outgoing(how)
     stepwise = bool(how.piece or how.rules.pace or how.receives)
-    if out is None and not how.telnet and not stepwise:
+    if not (stepwise or how.crlf or how.telnet or how.dump):
         return choose(near, far), choose(far, near)
-    size, steady = how.piece or _PIECE, bool(how.rules.pace)
-    outgoing = Copy(near, far, out, chunk=size, steady=steady)
-    look = _refusing(outgoing, far) if how.telnet else None
-    return outgoing, Copy(far, near, look, chunk=size, reads=how.receives, steady=steady)
+    size, steady = how.piece or PIECE, bool(how.rules.pace)
+    outgoing = Copy(near, far, _outgoing(how), chunk=size, steady=steady)
+    back = _incoming(how, outgoing, far)
+    return outgoing, Copy(far, near, back, chunk=size, reads=how.receives, steady=steady)
 
 
-def _outgoing(how: Talk) -> Callable[[bytes], bytes] | None:
-    if not how.crlf:
+def _outgoing(how: Talk) -> Change | None:
+    """Return what is done to standard input's bytes: line ends, then the dump of what is sent."""
+    if not (how.crlf or how.dump):
         return None
     from portside.wire.newlines import Crlf
 
-    return Crlf().translate
+    translate, dump = Crlf().translate if how.crlf else None, how.dump
+
+    def change(data: bytes) -> bytes:
+        sent = data if translate is None else translate(data)
+        if dump:
+            dump.write(sent, True)
+        return sent
+
+    return change
 
 
-def _refusing(outgoing: Flow, far: SocketEnd) -> Callable[[bytes], bytes]:
-    """Return a change that changes nothing and answers telnet's negotiation on the way."""
+def _incoming(how: Talk, outgoing: Copy, far: SocketEnd) -> Change | None:
+    """Return what looks at the network's bytes and leaves them: the dump, and the answers to telnet's negotiation."""
+    if not (how.telnet or how.dump):
+        return None
     from portside.wire.telnet import Refuser
 
-    refuser = Refuser()
+    refuser, dump = Refuser() if how.telnet else None, how.dump
 
     def look(data: bytes) -> bytes:
-        answer = refuser.answer(data)
-        if answer and isinstance(outgoing, Copy) and not outgoing.at_end:
+        if dump:
+            dump.write(data, False)
+        answer = refuser.answer(data) if refuser is not None else b""
+        if answer and not outgoing.at_end:
             outgoing.inject(answer)
         elif answer:
             far.connection.send(answer)

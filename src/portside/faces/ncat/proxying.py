@@ -1,0 +1,102 @@
+"""ncat --proxy: through an HTTP, SOCKS 4 or SOCKS 5 proxy, with a login where the proxy wants one."""
+
+from __future__ import annotations
+
+from portside.errors import BadRequest, PortsideError
+from portside.faces.ncat.words import Quit, reason, wrong
+from portside.use import proxy, sockets
+from portside.wire import http_auth, http_connect, socks
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from socket import socket
+
+    from portside.faces.ncat.options import Options
+
+
+def through(options: Options) -> socket:
+    """Return a connection through the proxy; raises Quit."""
+    kind = options.proxy_type or "http"
+    credential = ""
+    while True:
+        connection = _reached(options)
+        talk = _negotiation(options, kind, credential)
+        try:
+            proxy.negotiate(connection, talk)
+            return connection
+        except PortsideError as error:
+            connection.close()
+            if not credential and isinstance(talk, http_connect.Connect) and getattr(error, "code", 0) == 407:
+                credential = _credential(options, talk)
+                if credential:
+                    continue
+            raise _refused(kind, error) from error
+
+
+def _reached(options: Options) -> socket:
+    from portside.faces.ncat.client import direct
+
+    try:
+        return direct(options.replace(udp=False), options.proxy, options.proxy_port)
+    except PortsideError as error:
+        raise Quit(f"Proxy connection failed: {reason(error)}.", 1) from error
+
+
+def _negotiation(options: Options, kind: str, credential: str) -> proxy.Negotiation:
+    host, port = _target(options, kind), options.port or 0
+    user, colon, password = options.proxy_auth.partition(":")
+    try:
+        if kind == "http":
+            headers = (f"Proxy-Authorization: {credential}",) if credential else ()
+            return http_connect.Connect(str(host), port, headers)
+        if kind == "socks4":
+            return socks.Version4(host, port, options.proxy_auth)
+        return socks.Version5(host, port, user if colon else None, password)
+    except BadRequest as error:
+        raise wrong(f"{error.reason}.") from error
+
+
+def _target(options: Options, kind: str) -> str | bytes:
+    """Return the host as the proxy is to get it: a name for it to resolve, or an address."""
+    host = options.host or ""
+    raw = proxy.raw_address(host)
+    if raw is None and options.proxy_dns in ("local", "both"):
+        family = sockets.V4 if kind == "socks4" else 0
+        try:
+            host = sockets.resolve(host, options.port or 0, family=family)[0].place[0]
+            raw = proxy.raw_address(host)
+        except PortsideError as error:
+            if options.proxy_dns == "local":
+                raise wrong(f'Could not resolve hostname "{host}": {reason(error)}.') from error
+    if raw is None and options.proxy_dns == "none":
+        raise wrong(f'Could not resolve hostname "{host}": --proxy-dns none.')
+    return host if raw is None or kind == "http" else raw
+
+
+def _credential(options: Options, talk: http_connect.Connect) -> str:
+    """Return the login that answers the proxy's challenge: Digest where it offers that, else Basic."""
+    if not options.proxy_auth:
+        return ""
+    user, _, password = options.proxy_auth.partition(":")
+    offers = {}
+    for line in talk.headers:
+        name, _, value = line.partition(":")
+        if name.strip().lower() == "proxy-authenticate":
+            scheme, pairs = http_auth.parse(value)
+            offers[scheme] = pairs
+    if "digest" in offers:
+        import secrets
+
+        uri = talk.target
+        made = http_auth.digest(user, password, offers["digest"], "CONNECT", uri, secrets.token_hex(8))
+        if made:
+            return made
+    return http_auth.basic(user, password) if "basic" in offers else ""
+
+
+def _refused(kind: str, error: PortsideError) -> Quit:
+    if isinstance(error, socks.ProxyRefused) and error.stage == socks.REQUEST:
+        if kind == "http":
+            return Quit(f"Proxy returned status code {error.code}.", 1)
+        return Quit(f"{error.reason}.", 1)
+    return Quit(f"Proxy connection failed: {error.reason}.", 1)
