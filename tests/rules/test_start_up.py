@@ -128,7 +128,7 @@ FACE_ALLOWED = {
     "nc": SOCKETS,
     "ncat": SOCKETS,
 }
-MOST_OF_FACES = {"ss": 40, "netstat": 54, "lsof": 60, "sockstat": 54, "nc": 22, "ncat": 26}
+MOST_OF_FACES = {"ss": 40, "netstat": 54, "lsof": 60, "sockstat": 54, "nc": 23, "ncat": 27}
 NEVER = {
     "asyncio",
     "dataclasses",
