@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from entry import Options, run
@@ -67,6 +68,9 @@ class Server:
     argv: tuple[str, ...]
     port: int
     forks: bool = False
+
+
+Load = Callable[[Server], Sequence[object]]  # from a server to the words of relay_load.py
 
 
 class Running:
@@ -124,18 +128,19 @@ class Running:
         fields = Path(f"/proc/{self._processes[server.name].pid}/stat").read_text().rpartition(")")[2].split()
         return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
-    def measure(self, loads: dict[str, Callable[[Server], Sequence[object]]], rounds: int) -> list[Result]:
-        """Put the loads through the servers in turn: seconds, and processor time beside them."""
-        passed: dict[str, list[float]] = {server.name: [] for server in self.servers}
-        computed: dict[str, list[float]] = {server.name: [] for server in self.servers}
-        failures: dict[str, str] = {}
+    def measure(self, load: Load, servers: Sequence[Server], rounds: int) -> list[Result]:
+        """Put the load through those servers that are there, in turn: seconds, and processor time beside them."""
+        wanted = [server for server in servers if server in self.servers]
+        passed: dict[str, list[float]] = {server.name: [] for server in wanted}
+        computed: dict[str, list[float]] = {server.name: [] for server in wanted}
+        failures = dict.fromkeys(passed, "")
         for number in range(rounds + 1):
-            for server in self.servers:
-                if server.name in failures or server.name not in loads:
+            for server in wanted:
+                if failures[server.name]:
                     continue
                 before = self.processor_time(server)
                 try:
-                    seconds = self.load(*loads[server.name](server))
+                    seconds = self.load(*load(server))
                 except (RuntimeError, OSError) as error:
                     failures[server.name] = str(error)
                     continue
@@ -143,18 +148,20 @@ class Running:
                     passed[server.name].append(seconds)
                     computed[server.name].append(self.processor_time(server) - before)
         results = []
-        for server in self.servers:
-            if server.name in loads:
-                failure = failures.get(server.name, "")
-                results.append(Result(server.name, tuple(passed[server.name]), failure=failure))
-                results.append(
-                    Result(f"{server.name}, processor", tuple(computed[server.name]), failure=failure)
-                )
+        for name, failure in failures.items():
+            results.append(Result(name, tuple(passed[name]), failure=failure))
+            results.append(Result(f"{name}, processor", tuple(computed[name]), failure=failure))
         return results
 
 
-def per(results: list[Result], scale: dict[str, float]) -> list[Result]:
-    """Return the results with their seconds for one unit of work."""
+def churn(plan: Plan) -> Load:
+    """Return the load of opening and closing: fewer times where each starts a process."""
+    return lambda server: ("connections", server.port, plan.forked if server.forks else plan.connections, 20)
+
+
+def per_thousand(results: list[Result], servers: Sequence[Server], plan: Plan) -> list[Result]:
+    """Return what `churn` took as the seconds of a thousand connections."""
+    scale = {each.name: (plan.forked if each.forks else plan.connections) / 1000 for each in servers}
     return [
         dataclasses.replace(
             each, seconds=tuple(s / scale[each.name.partition(", ")[0]] for s in each.seconds)
@@ -177,9 +184,10 @@ def relays(plan: Plan, target: int, directory: str) -> list[Server]:
     ours, haproxy, socat, big = range(FIRST, FIRST + 4)
     config = Path(directory, "haproxy.cfg")
     config.write_text(HAPROXY.format(port=haproxy, target=target))
-    to = f"TCP4:127.0.0.1:{target}"
+    place = f"127.0.0.1:{target}"
+    to = f"TCP4:{place}"
     return [
-        Server("portside forward", (plan.portside, "forward", "-q", f"127.0.0.1:{ours}", f"127.0.0.1:{target}"), ours),
+        Server("portside forward", (plan.portside, "forward", "-q", f"127.0.0.1:{ours}", place), ours),
         Server("haproxy", ("haproxy", "-db", "-f", str(config)), haproxy),
         Server("socat", ("socat", f"TCP4-LISTEN:{socat},bind=127.0.0.1,reuseaddr,fork", to), socat, forks=True),
         Server(
@@ -194,8 +202,7 @@ def throughput(plan: Plan) -> Section:
     with tempfile.TemporaryDirectory() as directory:
         servers = relays(plan, SINK, directory)
         with Running([*helpers("sink"), *servers]) as running:
-            loads = {each.name: lambda each: ("bulk", each.port, plan.megabytes) for each in servers}
-            results = running.measure(loads, plan.rounds)
+            results = running.measure(lambda each: ("bulk", each.port, plan.megabytes), servers, plan.rounds)
     found = {each.name: each for each in results}
     return Section(
         "throughput",
@@ -220,14 +227,7 @@ def relayed_connections(plan: Plan) -> Section:
     with tempfile.TemporaryDirectory() as directory:
         servers = relays(plan, ECHO, directory)[:3]
         with Running([*helpers("uvloop"), *servers]) as running:
-            scale = {
-                each.name: float(plan.forked if each.forks else plan.connections) / 1000 for each in servers
-            }
-            loads = {
-                each.name: lambda each: ("connections", each.port, int(scale[each.name] * 1000), 20)
-                for each in servers
-            }
-            results = per(running.measure(loads, plan.rounds), scale)
+            results = per_thousand(running.measure(churn(plan), servers, plan.rounds), servers, plan)
     found = {each.name: each for each in results}
     return Section(
         "connections",
@@ -258,12 +258,7 @@ def served_connections(plan: Plan) -> Section:
     """Open and close at the echo servers."""
     servers = echo_servers(plan)
     with Running(servers) as running:
-        scale = {each.name: float(plan.forked if each.forks else plan.connections) / 1000 for each in servers}
-        loads = {
-            each.name: lambda each: ("connections", each.port, int(scale[each.name] * 1000), 20)
-            for each in servers
-        }
-        results = per(running.measure(loads, plan.rounds), scale)
+        results = per_thousand(running.measure(churn(plan), servers, plan.rounds), servers, plan)
     found = {each.name: each for each in results}
     return Section(
         "served",
@@ -277,8 +272,8 @@ def round_trips(plan: Plan) -> Section:
     """Ask the echo servers that keep their connections."""
     servers = [each for each in echo_servers(plan) if not each.forks]
     with Running(servers) as running:
-        loads = {each.name: lambda each: ("echo", each.port, plan.trips, 50, 1024) for each in servers}
-        results = running.measure(loads, plan.rounds)
+        load: Load = lambda each: ("echo", each.port, plan.trips, 50, 1024)  # noqa: E731
+        results = running.measure(load, servers, plan.rounds)
     found = {each.name: each for each in results}
     return Section(
         "echo",
@@ -304,10 +299,8 @@ def versions() -> dict[str, str]:
             done = subprocess.run(argv, capture_output=True, text=True)
             found[name] = (done.stdout or done.stderr).splitlines()[line].split()[word]
     try:
-        import uvloop
-
-        found["uvloop"] = uvloop.__version__
-    except ImportError:
+        found["uvloop"] = version("uvloop")
+    except PackageNotFoundError:
         pass
     return found
 

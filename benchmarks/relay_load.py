@@ -14,6 +14,7 @@ import select
 import socket
 import sys
 import time
+from collections.abc import Callable
 
 HOST = "127.0.0.1"
 QUESTION = b"0123456789"
@@ -123,5 +124,11 @@ def on_uvloop(port: int) -> None:
 
 
 if __name__ == "__main__":
-    ROLES = {"sink": sink, "bulk": bulk, "connections": connections, "echo": echo, "uvloop": on_uvloop}
+    ROLES: dict[str, Callable[..., None]] = {
+        "sink": sink,
+        "bulk": bulk,
+        "connections": connections,
+        "echo": echo,
+        "uvloop": on_uvloop,
+    }
     ROLES[sys.argv[1]](*map(int, sys.argv[2:]))

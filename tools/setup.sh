@@ -38,6 +38,7 @@ busybox:busybox
 ncat:ncat
 socat:socat
 curl:curl
+haproxy:haproxy
 dropbear:dropbear-bin
 memcached:memcached
 redis-server:redis-server
@@ -145,9 +146,14 @@ install_dev() {
     $VENV/bin/python -m pip uninstall --quiet --yes setuptools 2>/dev/null
 }
 
+install_bench() {
+    install_commands "$BENCH_COMMANDS" "benchmarks leave out the peers that are missing"
+    $VENV/bin/python -m pip install --quiet --group bench || say "going on: benchmarks leave out uvloop"
+}
+
 case "${1:-}" in run | dev | bench) ;; *) fail "usage: tools/setup.sh run|dev|bench" ;; esac
 make_venv
 link_portside
 [ "$1" = run ] || install_dev
-[ "$1" != bench ] || install_commands "$BENCH_COMMANDS" "benchmarks leave out the peers that are missing"
+[ "$1" != bench ] || install_bench
 touch "$VENV/.$1"

@@ -111,11 +111,14 @@ class Copy(Flow):
         self._splices = (
             change is None and source.plain and sink.plain and source.source_kind == sink.sink_kind == SOCKET
         )
+        self._direct = change is None and _is_plain_socket(source) and _is_plain_socket(sink)
         self._sink_asks = sink.foreign and sink.sink_kind not in _NEVER_BLOCKS
         if rest:
             self.waits = SINK
 
     def move(self) -> int:  # noqa: D102 (as Flow says)
+        if self._direct and self.waits == SOURCE:
+            return self._hop()
         before = self.total
         may_read = self.waits == SOURCE or not self.source.foreign
         may_write = self.waits == SINK or not self._sink_asks
@@ -136,6 +139,29 @@ class Copy(Flow):
             else:
                 may_read = self._receive(may_write)
         return self.total - before
+
+    def _hop(self) -> int:
+        """Move between sockets in the usual case, nothing being left: what one read brings goes out at once."""
+        try:
+            size = self.source.read_into(_scratch)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise Broke(error, reading=True) from error
+        if not size:
+            self._end()
+            return 0
+        data = _scratch[:size]
+        taken = self._write(data)
+        if taken < size:
+            self.keep(data[taken:])
+        self._full = self._full + 1 if self._splices and size >= _BULK else 0
+        return taken
+
+    def keep(self, data: memoryview) -> None:
+        """Take what was read and not delivered yet."""
+        self._pending = memoryview(bytes(data))
+        self.waits = SINK
 
     def instead(self) -> Flow:  # noqa: D102 (as Flow says)
         if self._full < 2 or self._pending or self.at_end:
@@ -329,6 +355,10 @@ class Sendfile(Flow):
         flow = Copy(self.source, self.sink)
         flow.total = self.total
         return flow
+
+
+def _is_plain_socket(end: End) -> bool:
+    return end.plain and not end.foreign and end.source_kind == end.sink_kind == SOCKET
 
 
 def choose(source: End, sink: End, change: Change | None = None) -> Flow:

@@ -45,6 +45,8 @@ class Relay:
         self.closed = False
         self._on_over = on_over
         self._watched: dict[int, int] = {}
+        self._awaits = [-1, -1]  # the descriptor that each direction waits for
+        self._changed = True  # what is waited for may be something else now
         self._paused: list[float] = [0.0, 0.0]
         self._alarm = 0.0
         self._timer: Timer | None = None
@@ -68,10 +70,13 @@ class Relay:
 
     def _ready(self, descriptor: int) -> None:
         """Move in every direction that waits for this descriptor."""
-        for direction in _DIRECTIONS:
-            if not self.closed and self._awaited(direction) == descriptor:
-                self._move(direction)
-        self._after()
+        first, second = self._awaits
+        if first == descriptor:
+            self._move(FIRST)
+        if second == descriptor and not self.session.over:
+            self._move(SECOND)
+        if self._changed or self.session.over:
+            self._after()
 
     def _awaited(self, direction: int) -> int:
         """Return the descriptor a direction waits for, -1 for none."""
@@ -84,9 +89,11 @@ class Relay:
 
     def _move(self, direction: int) -> None:
         session, flow, now = self.session, self.flows[direction], self.driver.now()
+        waited = flow.waits
         try:
             moved = flow.move()
         except Broke as broke:
+            self._changed = True
             if broke.reading:
                 session.broke(broke.error)
             else:
@@ -96,11 +103,14 @@ class Relay:
             session.moved(now)
             if session.rules.pace:
                 self._paused[direction] = now + session.rules.pace
+                self._changed = True
         if flow.at_end:
+            self._changed = True
             if session.ended(direction, now):
                 self._tell(self.ends[1 - direction])
-        else:
-            self.flows[direction] = flow.instead()
+        elif (instead := flow.instead()) is not flow or flow.waits != waited:
+            self.flows[direction] = instead
+            self._changed = True
 
     def _tell(self, end: End) -> None:
         """Pass an end of file on; where that closes the descriptor, it is not watched any more before."""
@@ -113,9 +123,10 @@ class Relay:
         if self.session.over:
             self._finish()
             return
+        self._changed = False
         wanted: dict[int, int] = {}
         for direction in _DIRECTIONS:
-            descriptor = self._awaited(direction)
+            descriptor = self._awaits[direction] = self._awaited(direction)
             if descriptor >= 0:
                 mask = EPOLLIN if self.flows[direction].waits == SOURCE else EPOLLOUT
                 wanted[descriptor] = wanted.get(descriptor, 0) | mask

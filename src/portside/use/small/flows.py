@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from portside.use.relay.ends import End, SocketEnd
-from portside.use.relay.flows import SINK, Broke, Copy, Flow
-from portside.use.relay.rules import AtEof, Rules
+from portside.use.relay.flows import SINK, SOURCE, Broke, Copy, Flow
+from portside.use.relay.relay import Relay
+from portside.use.relay.rules import FIRST, AtEof, Rules
 from portside.use.small.services import DISCARD, ECHO, PERIOD, TEXT, chargen
 
 TYPE_CHECKING = False
@@ -74,6 +75,48 @@ class Generate(Flow):
             raise Broke(error, reading=False) from error
         self.total += taken
         return taken
+
+
+class EchoRelay(Relay):
+    """A relay from a socket to itself, the usual case made short: one read, and all of it written at once.
+
+    What does not fit, much data and every end go the relay's ordinary way.
+    """
+
+    _scratch = memoryview(bytearray(_SCRATCH))
+    _much = False
+
+    def _ready(self, descriptor: int) -> None:
+        flow = self.flows[FIRST]
+        if self._much or flow.waits != SOURCE:
+            super()._ready(descriptor)
+            return
+        end = self.ends[FIRST]
+        try:
+            size = end.read_into(self._scratch)
+            if not size:
+                super()._ready(descriptor)  # which finds the end again
+                return
+            taken = self._sent(end, self._scratch[:size])
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.session.broke(error)
+            self._after()
+            return
+        flow.total += taken
+        self.session.moved(self.driver.now())
+        self._much = size == _SCRATCH
+        if taken < size:
+            assert isinstance(flow, Copy)
+            flow.keep(self._scratch[taken:size])
+            self._after()
+
+    def _sent(self, end: End, data: memoryview) -> int:
+        try:
+            return end.write(data)
+        except BlockingIOError:
+            return 0
 
 
 def session(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import time
-from socket import SOCK_DGRAM, SOCK_STREAM
+from socket import IPPROTO_TCP, SOCK_DGRAM, SOCK_STREAM, TCP_NODELAY
 
 from portside.errors import BadRequest, NotSupported, PortsideError
 from portside.record import Record
@@ -124,6 +124,7 @@ class Server(Running):
             self._udp.append(end)
             self.driver.watch(bound.fileno(), READ, lambda _: self._datagrams(service, end))
         else:
+            bound.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)  # what is accepted inherits it
             self._acceptors.append(
                 Acceptor(
                     self.driver, bound, lambda connection, peer: self._connected(service, connection, peer)
@@ -156,7 +157,8 @@ class Server(Running):
         end = SocketEnd(connection)
         text = service.text(_facts()) if service.stream == TEXT and service.text else b""
         other, rules, both = flows.session(service, end, text, self._idle)
-        relay = Relay(
+        made = flows.EchoRelay if other is end else Relay
+        relay = made(
             self.driver,
             end,
             other,
