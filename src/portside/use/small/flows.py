@@ -86,24 +86,30 @@ class EchoRelay(Relay):
     _scratch = memoryview(bytearray(_SCRATCH))
     _much = False
 
+    def start(self) -> None:  # noqa: D102 (as Relay says)
+        self._receive = self.ends[FIRST].read_into
+        self._send = self.ends[FIRST].write
+        super().start()
+
     def _ready(self, descriptor: int) -> None:
         flow = self.flows[FIRST]
         if self._much or flow.waits != SOURCE:
             super()._ready(descriptor)
             return
-        end = self.ends[FIRST]
+        size = taken = 0
         try:
-            size = end.read_into(self._scratch)
-            if not size:
-                super()._ready(descriptor)  # which finds the end again
-                return
-            taken = self._sent(end, self._scratch[:size])
-        except BlockingIOError:
-            return
+            size = self._receive(self._scratch)
+            taken = self._send(self._scratch[:size])
+        except BlockingIOError:  # nothing came, or nothing is taken
+            pass
         except OSError as error:
             self.session.broke(error)
             self._after()
             return
+        else:
+            if not size:
+                super()._ready(descriptor)  # which finds the end again
+                return
         flow.total += taken
         self.session.moved(self.driver.now())
         self._much = size == _SCRATCH
@@ -111,12 +117,6 @@ class EchoRelay(Relay):
             assert isinstance(flow, Copy)
             flow.keep(self._scratch[taken:size])
             self._after()
-
-    def _sent(self, end: End, data: memoryview) -> int:
-        try:
-            return end.write(data)
-        except BlockingIOError:
-            return 0
 
 
 def session(
