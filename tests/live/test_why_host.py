@@ -14,6 +14,8 @@ from tests.live.why_stage import ROOT, WAIT, linked, set_sysctl, staged
 from tests.support import require
 
 from portside.see import why
+from portside.system import attempt
+from portside.system.attempt import Target
 
 PORT = 8080
 REMOTE = "192.0.2.9"
@@ -39,6 +41,18 @@ def test_a_name_with_several_addresses(stage):
     items = json.loads(done.stdout)["items"]
     addresses = next(item for item in items if item["step"] == "name")["facts"]["addresses"]
     assert [item["target"] for item in items if item["step"] == "connect"] == addresses
+
+
+def test_every_address_is_tried(stage):
+    """Each has its own answer, whichever comes first."""
+    linked(stage.space)
+    for number in range(10, 14):
+        stage.space.ip(f"neigh add 192.0.2.{number} lladdr 02:00:00:00:00:99 dev left nud permanent")
+    targets = [Target(f"192.0.2.{number}", 80) for number in range(10, 14)]
+    made = stage.space.call(attempt.connect_all, targets, 0.4)
+    assert [one.outcome for one in made] == [attempt.TIMED_OUT] * 4
+    assert all(one.seconds > 0.3 for one in made)
+    assert len({one.source for one in made}) == 4
 
 
 @pytest.mark.parametrize("kind", ["unreachable", "prohibit", "blackhole"])

@@ -32,12 +32,12 @@ def steps(
     """Yield the steps of the walk to HOST:PORT; raises BadRequest for what is no host name."""
     named, targets = resolved(host, port, protocol)
     yield named
-    for target in targets:
-        way = ways.step(target)
+    walked = [(target, ways.step(target), [*limits(target)]) for target in targets]
+    made = attempt.connect_all(targets, timeout)
+    for (target, way, local), tried in zip(walked, made, strict=True):
         yield way
-        yield from limits(target)
-        if target.protocol == "tcp" or way.outcome != FAILED:
-            yield from _tried(target, host, timeout, tls, firewall)
+        yield from local
+        yield from _tried(target, tried, host, timeout, tls, firewall)
 
 
 def resolved(host: str, port: int, protocol: str) -> tuple[Step, tuple[Target, ...]]:
@@ -61,8 +61,9 @@ def _name_mend(number: int | None) -> str:
     return f"portside why {Target(server, 53)}" if server else ""
 
 
-def _tried(target: Target, host: str, timeout: float, tls: bool, firewall: Firewall | None) -> Iterator[Step]:
-    made = attempt.connect(target, timeout)
+def _tried(
+    target: Target, made: Attempt, host: str, timeout: float, tls: bool, firewall: Firewall | None
+) -> Iterator[Step]:
     step = _connect(target, made, timeout)
     yield step
     if step.outcome == FAILED and ways.is_own(target.address):
