@@ -49,8 +49,8 @@ def looking(timeout: str) -> tuple[Argument, ...]:
         Argument(("-w", "--look-timeout"), timeout, "SECONDS", default=3.0, convert=seconds),
         Argument(("--closed",), "wish for the opposite: nothing open there"),
         Argument(("-u", "--udp"), "ports without a transport are UDP's"),
-        Argument(("--data",), "what UDP is asked with, with \\n, \\x00 and the like (a line end)", "TEXT",
-                 default="\\n"),
+        Argument(("--data",), "what UDP is asked with, with \\n, \\x00 and the like (default: by the port)", "TEXT",
+                 default=None),
         Argument(("--status",), "HTTP statuses that count as open (200-399)", "CODES", default=(), convert=statuses),
         Argument(("-k", "--insecure"), "do not verify certificates"),
         Argument(("--ca",), "verify certificates by this file of authorities", "FILE", default=""),
@@ -74,7 +74,11 @@ def told(arguments: SimpleNamespace, words: list[str]) -> tuple[list[Goal], Mann
             pass
     goals = parse_goals(words, udp=arguments.udp, registry=Registry(read_services()))
     try:
-        payload = arguments.data.encode().decode("unicode_escape").encode("latin-1")
+        payload = (
+            None
+            if arguments.data is None
+            else arguments.data.encode().decode("unicode_escape").encode("latin-1")
+        )
     except (UnicodeError, ValueError) as error:
         raise BadRequest(
             "read data", repr(arguments.data), "an escape in it means nothing", "write \\x00, \\n"

@@ -102,13 +102,14 @@ def check(
     timeout: float = 3.0,
     statuses: Sequence[int] = (),
     insecure: bool = False,
-    payload: bytes = b"",
+    payload: bytes | None = None,
 ) -> list[Verdict]:
     """Look at each target once and return the verdicts, in the order of the targets.
 
     A target is `db:5432`, `https://db/health`, `tls://db:5433`, `udp://db:53`, `/run/db.sock` and the like
     (`probe.goals`).  `timeout` is for each in seconds; `statuses`: the HTTP statuses that count as open (200 to 399);
-    `insecure` does not verify certificates; `payload` is what UDP is asked with.  Raises BadRequest for a target that
+    `insecure` does not verify certificates; `payload` is what UDP is asked with (None:
+    what the port's usual service understands).  Raises BadRequest for a target that
     cannot be read.
     """
     manner = Manner(timeout, tuple(statuses), insecure, "", payload)
@@ -133,7 +134,7 @@ def wait(
     every: bool = True,
     statuses: Sequence[int] = (),
     insecure: bool = False,
-    payload: bytes = b"",
+    payload: bytes | None = None,
 ) -> list[Verdict]:
     """Return the last verdicts when all targets are open (`closed`: when none is; not `every`: when one is so).
 

@@ -40,14 +40,15 @@ class Manner(Record):
     """How to look.
 
     `timeout`: seconds for one look.  `statuses`: the HTTP statuses that count, empty for 200 to 399.  `insecure`: do
-    not verify certificates; `authority`: by this file alone.  `payload`: what UDP is asked with.
+    not verify certificates; `authority`: by this file alone.  `payload`: what UDP is asked with, None for what the
+    port's usual service understands (`probe.payloads`).
     """
 
     timeout: float = 3.0
     statuses: tuple[int, ...] = ()
     insecure: bool = False
     authority: str = ""
-    payload: bytes = b""
+    payload: bytes | None = None
 
 
 class Verdict(Record):
@@ -220,15 +221,20 @@ def _status(used: socket.socket, until: float) -> int | None:
 
 
 def _udp(goal: Goal, manner: Manner, raw: bytes, zone: str, until: float) -> Verdict:
-    """Send the payload, a few times; open is what answers."""
+    """Ask, a few times; open is what answers."""
+    from portside.probe.payloads import by_port
+
     address = format_address(raw)
+    asked = (one.ask for one in by_port().get(goal.port, ()))
+    questions = [manner.payload] if manner.payload is not None else list(asked) or [b""]
     with Opener(socket.SOCK_DGRAM).open(len(raw)) as used:
         code = used.connect_ex(place_of(raw, zone, goal.port))
         pause = 0.25
         while not code:
             began = time.monotonic()
             try:
-                used.send(manner.payload)
+                for question in questions:
+                    used.send(question)
                 if _wait(used, select.POLLIN, min(until, began + pause)):
                     used.recv(65535)
                     return Verdict(goal.text, address, True, records.UDP_RESPONSE, time.monotonic() - began)
