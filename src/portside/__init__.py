@@ -38,6 +38,12 @@ if TYPE_CHECKING:
     from portside.see.why.steps import Step, Walk
     from portside.system.host import Host
     from portside.use.activation import Passed, listen_fds, notify
+    from portside.use.api import connect, forward, serve
+    from portside.use.forward.forwarder import Forwarder
+    from portside.use.small.server import Server
+    from portside.use.transfer.receiving import receive
+    from portside.use.transfer.records import Transferred
+    from portside.use.transfer.sending import send
 
 _HOMES = {
     "portside.errors": (
@@ -61,6 +67,12 @@ _HOMES = {
     "portside.see.why.steps": ("Step", "Walk"),
     "portside.system.host": ("Host",),
     "portside.use.activation": ("Passed", "listen_fds", "notify"),
+    "portside.use.api": ("connect", "forward", "serve"),
+    "portside.use.forward.forwarder": ("Forwarder",),
+    "portside.use.small.server": ("Server",),
+    "portside.use.transfer.receiving": ("receive",),
+    "portside.use.transfer.records": ("Transferred",),
+    "portside.use.transfer.sending": ("send",),
 }  # fmt: skip
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -68,6 +80,7 @@ __all__ = [  # noqa: RUF022 (in the order of use)
     "list_ports", "sockets", "who", "why_port", "why_host", "pick", "pick_ports", "Snapshot", "OpenPort", "Holder",
     "Socket", "Endpoint", "Queues", "Backlog", "Timer", "Owner", "Process", "Container", "Reach", "Report", "Peer",
     "Walk", "Step", "Gap", "Host", "listen_fds", "Passed", "notify",
+    "connect", "serve", "Server", "forward", "Forwarder", "send", "receive", "Transferred",
     "scan", "Scan", "Result", "Progress", "check", "wait", "Verdict",
     "PortsideError", "BadRequest", "BadReply", "NotPermitted", "NotSupported", "TimedOut", "Vanished",
 ]  # fmt: skip
