@@ -1,8 +1,8 @@
 """The loop of the SYN scan: send what is due, read what came, give up what stayed silent, over and over.
 
-One thread does it all.  A probe goes out up to `1 + retries` times, each time only if it has had no answer; how long
-is waited between follows from the answers' own delays.  After the last attempt the wait is the whole timeout, unless
-every host has answered before and is known to be quick.
+One thread does it all.  A probe goes out up to `1 + retries` times, some more on a way that is seen to lose, each
+time only if it has had no answer; how long is waited between follows from the answers' own delays.  After the last
+attempt the wait is the whole timeout, unless every host has answered before and is known to be quick.
 """
 
 from __future__ import annotations
@@ -53,7 +53,6 @@ class Engine:
     def __init__(self, order: Order, options: Options, left: Left, counters: Counters) -> None:
         self._order, self._options, self._counters = order, options, counters
         self._resumed, self._next = list(left.places), left.next
-        self._attempts = 1 + options.retries
         self._key = int.from_bytes(os.urandom(8), "little"), int.from_bytes(os.urandom(8), "little")
         self._base = _FIRST_PORT + int.from_bytes(os.urandom(2), "little") % (65_536 - _FIRST_PORT - _SLOTS)
         self._free = list(range(self._base, self._base + _SLOTS))
@@ -146,7 +145,7 @@ class Engine:
         """Send the attempts of a chunk that are due, up to `most`; note when the next will be."""
         sent = 0
         wake = _NEVER
-        for attempt in range(self._attempts - 1, -1, -1):
+        for attempt in range(self._verdicts.tries - 1, -1, -1):
             at, following = chunk.due(attempt, now - patience, most - sent)
             wake = min(wake, following + patience if attempt else following)
             if len(at):
@@ -166,7 +165,7 @@ class Engine:
         self._counters.sent += len(at) - len(refused)
         if attempt:
             self._counters.retried += len(at)
-        if len(refused) and attempt + 1 == self._attempts:
+        if len(refused) and attempt + 1 >= self._verdicts.tries:
             self._verdicts.decide(chunk, refused, UNKNOWN, LOCAL_ERROR)
 
     def _admit(self) -> list[Chunk]:
@@ -178,7 +177,7 @@ class Engine:
         self._next += len(fresh)
         made = []
         for probes in self._expander.probes(np.concatenate((np.array(places, np.int64), fresh))):
-            chunk = Chunk(probes, self._free.pop(0), self._key, self._attempts)
+            chunk = Chunk(probes, self._free.pop(0), self._key, self._verdicts.most_tries)
             self._flying[chunk.port] = chunk
             for at, reason in self._routes.resolve(chunk):
                 self._verdicts.decide(chunk, at, UNKNOWN if reason == LOCAL_ERROR else FILTERED, reason)
@@ -199,7 +198,7 @@ class Engine:
         soonest = now if self._more() and self._free else _NEVER
         grace = self._verdicts.grace()
         for port, chunk in list(self._flying.items()):
-            silent, following = chunk.due(self._attempts, now - grace, MOST)
+            silent, following = chunk.due(self._verdicts.tries, now - grace, MOST)
             if len(silent):
                 self._verdicts.decide(chunk, silent, FILTERED, NO_RESPONSE)
             soonest = min(soonest, chunk.wake, following + grace)

@@ -29,11 +29,16 @@ if TYPE_CHECKING:
 
 _QUICKEST = 0.1  # seconds between two attempts, at least
 _LEAST_GRACE = 0.3  # seconds after the last
+_MORE_TRIES = 4  # at most, on a way that loses
+_MISSED = 0.01  # answers that may be left out, as far as the loss that shows can tell
 _FEW_HOSTS = 4096  # so many hosts are remembered one by one
 
 
 class Verdicts:
-    """Decides probes: counts each, keeps a `Result` of those that are wanted in `results`."""
+    """Decides probes: counts each, keeps a `Result` of those that are wanted in `results`.
+
+    `tries`: how often a silent probe is sent; more, up to `most_tries`, once answers show that the way loses.
+    """
 
     def __init__(self, space: Space, options: Options, counters: Counters) -> None:
         self.results: list[Result] = []
@@ -43,6 +48,8 @@ class Verdicts:
         self._hosts = space.addresses.size
         self._heard: set[object] = set()
         self._answered = self._late = 0
+        self.tries = 1 + options.retries
+        self.most_tries = self.tries + (_MORE_TRIES if options.retries else 0)
 
     def take(self) -> list[Result]:
         """Return the results since the last call."""
@@ -114,10 +121,19 @@ class Verdicts:
         self._late += late
         self._counters.late += late
         self._counters.answered += len(at)
+        if late:
+            self._try_more()
         if once.any():
             self._slowest = max(self._slowest, float(delays[once].max()))
         if self._hosts <= _FEW_HOSTS and len(self._heard) < self._hosts:
             self._heard.update(raw(chunk.width, host) for host in np.unique(chunk.hosts[at], axis=0))
+
+    def _try_more(self) -> None:
+        """Raise `tries` (it never falls) where the loss that shows would leave answers out."""
+        counters = self._counters
+        loss = counters.late / counters.answered
+        while self.tries < self.most_tries and counters.answered * loss**self.tries > _MISSED:
+            self.tries += 1
 
     def _refusals(self, chunk: Chunk, refusals: list[Refusal], shift: float) -> None:
         if not refusals:
