@@ -31,7 +31,12 @@ MILLION = 1_000_000
 WARM = 20_000  # packets before the counting begins
 START = 10.0  # seconds in which these must have come
 LISTENERS = 50
-DROP = "table netdev sink {\n chain everything {\n type filter hook ingress device right priority 0; policy drop\n }\n}\n"
+DROP = """table netdev sink {
+ chain everything {
+ type filter hook ingress device right priority 0; policy drop
+ }
+}
+"""
 SERVER = """
 import socket, sys
 made = [socket.create_server(("0.0.0.0", 1000 + 1200 * at)) for at in range(int(sys.argv[1]))]

@@ -1,14 +1,19 @@
 """The loop of the SYN scan: send what is due, read what came, give up what stayed silent, over and over.
 
-One thread does it all.  A probe goes out up to `1 + retries` times, some more on a way that is seen to lose, each
-time only if it has had no answer; how long is waited between follows from the answers' own delays.  After the last
-attempt the wait is the whole timeout, unless every host has answered before and is known to be quick.
+Two threads: one sends, one reads the ring.  What they share is touched under one lock, which the first holds but
+while it is inside the kernel, sending or waiting; so the second decides probes just then, on another core if there is
+one, and never while a caller looks at what is left.
+
+A probe goes out up to `1 + retries` times, some more on a way that is seen to lose, each time only if it has had no
+answer; how long is waited between follows from the answers' own delays.  After the last attempt the wait is the whole
+timeout, unless every host has answered before and is known to be quick.
 """
 
 from __future__ import annotations
 
 import os
 import select
+import threading
 import time
 
 import numpy as np
@@ -39,7 +44,7 @@ if TYPE_CHECKING:
 
 _FIRST_PORT, _SLOTS = 61_000, 512  # above Linux's own range of ephemeral ports
 _BATCH = 1024
-_READS = 4  # reads of the ring between two batches
+_LISTEN = 20  # milliseconds that a wait for answers lasts at most
 _CHUNK_SECONDS = 0.25  # seconds of probes in one chunk
 _SMALLEST = 1024
 _NEVER = float("inf")
@@ -59,6 +64,10 @@ class Engine:
         self._flying: dict[int, Chunk] = {}  # by source port, oldest first
         self._verdicts = Verdicts(order.space, options, counters)
         self._begun = False
+        self._lock = threading.Lock()
+        self._heard = threading.Event()
+        self._stopping = False
+        self._failure: BaseException | None = None
         self._wake = _NEVER  # when the next attempt of any chunk is due
         self._looked = self._soonest = 0.0
 
@@ -75,22 +84,46 @@ class Engine:
         source = parse_address(options.source) if options.source else b""
         self._routes = Routes(self._expander.zones, source, options.device)
         ring = Ring(cbpf.answers(self._base, self._base + _SLOTS - 1, KEEP))
-        reader = Reader(ring)
         self._out = Transmitter(self._routes.lanes, self._counters)
         self._pace = Pace(options.rate, options.limit, time.monotonic(), self._counters.note)
+        hearing = threading.Thread(target=self._hear, args=(ring,), name="answers", daemon=True)
+        self._lock.acquire()
         try:
-            yield from self._loop(ring, reader)
+            hearing.start()
+            yield from self._loop(ring)
         finally:
-            reader.close()
+            self._stopping = True
+            self._lock.release()
+            hearing.join()
             ring.close()
             self._out.close()
 
-    def _loop(self, ring: Ring, reader: Reader) -> Iterator[list[Result]]:
+    def _hear(self, ring: Ring) -> None:
+        """Read answers until told to stop: the second thread."""
         poll = select.poll()
         poll.register(ring.fileno(), select.POLLIN)
+        reader = Reader(ring)
+        try:
+            while not self._stopping:
+                got = reader.read()
+                if got is None:
+                    poll.poll(_LISTEN)
+                    continue
+                with self._lock:
+                    if not self._stopping:
+                        self._verdicts.take_in(*got, self._flying)
+                self._heard.set()
+        except BaseException as error:
+            self._failure = error
+        finally:
+            reader.close()
+
+    def _loop(self, ring: Ring) -> Iterator[list[Result]]:
         told = time.monotonic()
         while True:
-            heard = self._receive(ring, reader)
+            if self._failure:
+                raise self._failure
+            self._learn(ring)
             now = time.monotonic()
             sent = self._send(now)
             until = self._give_up(now)
@@ -99,30 +132,29 @@ class Engine:
                 yield self._verdicts.take()
             if not self._flying and not self._more():
                 return
-            if not sent and not heard:
-                wait = max(min(self._pace.wait(), TICK), 0.0002) if until <= now else min(until - now, TICK)
-                poll.poll(max(wait, 0.0002) * 1000)
+            if not sent:
+                wait = min(self._pace.wait() if until <= now else until - now, TICK)
+                self._wait(max(wait, 0.0002))
+
+    def _wait(self, seconds: float) -> None:
+        """Wait for an answer, or for so long, while the other thread may work."""
+        self._heard.clear()
+        self._lock.release()
+        try:
+            self._heard.wait(seconds)
+        finally:
+            self._lock.acquire()
 
     def _more(self) -> bool:
         return bool(self._resumed) or self._next < self._order.size
 
-    def _receive(self, ring: Ring, reader: Reader) -> bool:
-        """Take in what waits in the ring; tell the pace how it goes."""
-        verdicts = self._verdicts
-        heard = False
-        for _ in range(_READS):
-            got = reader.read()
-            if got is None:
-                break
-            heard = True
-            verdicts.take_in(*got, self._flying)
+    def _learn(self, ring: Ring) -> None:
+        """Tell the pace how it goes."""
         lost = ring.lost()
-        if lost:
-            self._counters.dropped += lost
-        answered, late = verdicts.signs()
+        self._counters.dropped += lost
+        answered, late = self._verdicts.signs()
         self._pace.learn(time.monotonic(), lost=lost + self._out.waited, answered=answered, late=late)
         self._out.waited = 0
-        return heard
 
     def _send(self, now: float) -> int:
         """Send what may go now: repeats first, since they are older; then probes never sent."""
@@ -161,7 +193,11 @@ class Engine:
 
     def _dispatch(self, chunk: Chunk, at: NDArray[np.int64], attempt: int) -> None:
         chunk.attempts[at] = attempt + 1
-        refused = self._out.send(chunk, at)
+        self._lock.release()
+        try:
+            refused = self._out.send(chunk, at)
+        finally:
+            self._lock.acquire()
         self._counters.sent += len(at) - len(refused)
         if attempt:
             self._counters.retried += len(at)
@@ -182,6 +218,7 @@ class Engine:
             for at, reason in self._routes.resolve(chunk):
                 self._verdicts.decide(chunk, at, UNKNOWN if reason == LOCAL_ERROR else FILTERED, reason)
             made.append(chunk)
+        self._out.open_all()
         if not self._begun:
             self._begun = True
             self._pace.begin(time.monotonic(), near=self._routes.near)

@@ -40,6 +40,7 @@ class Pace:
         if not self.fixed:
             self.rate = min(_NEAR if near else _FAR, self._limit)
         self._then = self._looked = now
+        self._credit = 0.0
 
     def allow(self, now: float, most: int) -> int:
         """Return how many probes may go now: none, or a step's worth, never more than `most`."""

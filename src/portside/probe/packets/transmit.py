@@ -33,6 +33,11 @@ class Transmitter:
         self._ways: dict[tuple[int, int], _Way] = {}
         self.waited = 0
 
+    def open_all(self) -> None:
+        """Open the sockets of all lanes found so far: not while the clock of a rate runs."""
+        for number in range(len(self._lanes)):
+            self._lane(number)
+
     def send(self, chunk: Chunk, at: NDArray[np.int64]) -> NDArray[np.int64]:
         """Send one probe for each of these rows; return the rows whose packet the kernel refused for good."""
         lanes = chunk.lane[at]
