@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -105,7 +106,7 @@ class Link:
         started = self.arrived()
         process = subprocess.Popen(
             command, preexec_fn=self.near.enter, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, cwd=tempfile.gettempdir(),  # masscan leaves a file where it is stopped
         )  # fmt: skip
         try:
             deadline = time.monotonic() + START

@@ -131,8 +131,9 @@ def test_the_rate_is_kept(hosts):
 def _slope():
     import time
 
-    from portside.probe.udp import Udp
     from tests.live import scanned
+
+    from portside.probe.udp import Udp
 
     times = []
     put = Udp._put
