@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -90,14 +91,16 @@ def test_files_beside_the_table(probe_world, tmp_path):
 
 def test_interrupt_tells_what_is_known_and_how_to_go_on(probe_world, tmp_path):
     argv = [sys.executable, "-m", "portside", "scan", world_of.TARGET, "-p", "1-9999", "--rate", "2000"]
-    argv += ["--method", "connect", "--list"]
+    argv += ["--method", "connect", "--all", "--json"]
     environment = ENVIRONMENT | {"XDG_STATE_HOME": str(tmp_path)}
-    run = subprocess.Popen(
-        argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=probe_world.scanner.enter,
-        env=environment,
-    )  # fmt: skip
-    assert run.stdout.readline(), "the first open port"
-    time.sleep(0.1)
+    lines = tmp_path / "lines"
+    with lines.open("w") as out:
+        run = subprocess.Popen(
+            argv, stdout=out, stderr=subprocess.PIPE, text=True, preexec_fn=probe_world.scanner.enter, env=environment
+        )  # fmt: skip
+    deadline = time.monotonic() + 20
+    while not lines.stat().st_size and time.monotonic() < deadline:
+        time.sleep(0.02)
     run.send_signal(signal.SIGINT)
     _, said = run.communicate(timeout=20)
     assert run.returncode == 130
@@ -108,6 +111,9 @@ def test_interrupt_tells_what_is_known_and_how_to_go_on(probe_world, tmp_path):
         [sys.executable, "-m", "portside", "scan", "--resume", str(point), "--all", "--json"],
         capture_output=True, text=True, timeout=60, preexec_fn=probe_world.scanner.enter, env=environment,
     )  # fmt: skip
+    items = [json.loads(line) for line in (lines.read_text() + done.stdout).splitlines()]
+    told = [item["port"] for item in items if item["kind"] == "scan"]
+    assert sorted(told) == list(range(1, 10_000)), "each port once: none is lost, none told twice"
     assert '"complete": true' in done.stdout.splitlines()[-1]
     assert '"decided": 9999' in done.stdout.splitlines()[-1]
     assert not point.exists()

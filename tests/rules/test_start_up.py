@@ -72,7 +72,7 @@ ALLOWED = {
     "changes": ARGPARSE | SMALL | BPF | NETLINK | JOURNAL,
     "check": ARGPARSE | SMALL | NETLINK | THREADS | {"queue", "_queue", "heapq", "_heapq"},
     "wait": ARGPARSE | SMALL | NETLINK | THREADS | {"queue", "_queue", "heapq", "_heapq"},
-    "scan": ARGPARSE | SMALL | NETLINK | {"heapq", "_heapq", "resource"},
+    "scan": ARGPARSE | SMALL | NETLINK | {"heapq", "_heapq", "resource", "signal"},
     "name": ARGPARSE | SMALL,
     "serve": ARGPARSE | SMALL | NETLINK | {"gc", "heapq", "_heapq"},
     "echo": ARGPARSE | SMALL | NETLINK,

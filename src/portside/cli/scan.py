@@ -102,32 +102,48 @@ def run(arguments: SimpleNamespace, output: Output) -> int:
         return FOUND
     scan = Scan(plan, since, "identify" if arguments.identify else "banner" if arguments.banner else "")
     report = Report(arguments, output, scan, _shown(arguments, plan))
-    path, interrupted = arguments.checkpoint or arguments.resume, False
-    try:
-        _work(scan, report, path)
-    except KeyboardInterrupt:
-        interrupted = True
-    report.end(interrupted)
+    path = arguments.checkpoint or arguments.resume
+    interrupted = _work(scan, report, path)
+    report.end()
     _keep(scan, path, output)
     if interrupted:
         return INTERRUPTED
     return FOUND if scan.progress().open else NOTHING
 
 
-def _work(scan: Scan, report: Report, path: str) -> None:
+def _work(scan: Scan, report: Report, path: str) -> bool:
+    """Scan to the end, or to an interrupt, of which it tells.
+
+    The interrupt is taken between two batches: anywhere else a probe might be neither told nor left.
+    """
+    import signal
+
     from portside.probe import checkpoint
+
+    interrupted = False
+
+    def interrupt(_number: int, _frame: object) -> None:
+        nonlocal interrupted
+        if interrupted:  # a second one is meant: at once
+            raise KeyboardInterrupt
+        interrupted = True
 
     saved = time.monotonic()
     batches = scan.batches()
+    before = signal.signal(signal.SIGINT, interrupt)
     try:
         for batch in batches:
             report.add(batch)
+            if interrupted:
+                break
             if path and time.monotonic() >= saved + _SAVE_EVERY:
                 report.flush()
                 checkpoint.write(path, scan.checkpoint())
                 saved = time.monotonic()
     finally:
         batches.close()  # type: ignore[attr-defined]
+        signal.signal(signal.SIGINT, before)
+    return interrupted
 
 
 def _keep(scan: Scan, path: str, output: Output) -> None:

@@ -78,7 +78,7 @@ class Report:
         at = iso_time(time.time())
         self.output.write("".join(json.dumps(item(one, at, self._names)) + "\n" for one in batch))
 
-    def end(self, interrupted: bool) -> None:
+    def end(self) -> None:
         """Write what was kept, and how sure it is."""
         self._line.erase()
         now = self.scan.progress()
