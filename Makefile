@@ -4,7 +4,7 @@
 
 VENV := .venv
 # each is benchmarks/NAME.py
-BENCHMARKS := see faces packets forward probe
+BENCHMARKS := see faces packets forward probe guard
 PYTHON_IN := $(VENV)/bin/python
 export PYTHON
 

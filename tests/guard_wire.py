@@ -116,8 +116,11 @@ class Wire:
         made.setblocking(False)
         return made
 
-    def send(self, space: str, protocol: str, source: str, target: str, port: int) -> tuple[str, str]:
+    def send(
+        self, space: str, protocol: str, source: str, target: str, port: int, patience: float = 0.004
+    ) -> tuple[str, str]:
         """Send one packet; return (where it came out, `` if nowhere; what the client saw)."""
+        self.patience = patience
         self.port = 20000 + (self.port + 1 - 20000) % 40000
         family = socket.AF_INET6 if ":" in source else socket.AF_INET
         kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
@@ -154,7 +157,7 @@ class Wire:
 
     def first(self, protocol: str, take) -> str:
         """Wait a moment for something to come out; return where."""
-        end = time.monotonic() + 0.004
+        end = time.monotonic() + self.patience
         while True:
             for (name, kind, port), listeners in self.listeners.items():
                 if kind != protocol:

@@ -127,6 +127,8 @@ class Trial:
             if said.verdict == "depends" or not guard_wire.listens(said):
                 continue
             came = wire.send(space, protocol, source, target, port)
+            if bool(came[0]) != (said.verdict == "yes"):  # on a busy machine a packet may take its time
+                came = wire.send(space, protocol, source, target, port, 0.5)
             self.pairs += 1
             if bool(came[0]) != (said.verdict == "yes"):
                 self.differences.append(

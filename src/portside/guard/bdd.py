@@ -10,7 +10,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 EMPTY, ALL = 0, 1
 _LAST = 1 << 30  # the level of the two constants: below every variable
@@ -27,6 +27,8 @@ class Manager:
         self._both: dict[tuple[int, int], int] = {}
         self._either: dict[tuple[int, int], int] = {}
         self._less: dict[tuple[int, int], int] = {}
+        self._some: dict[tuple[int, int], int] = {}
+        self._every: dict[tuple[int, int], int] = {}
 
     def node(self, level: int, low: int, high: int) -> int:
         """Return the node of a variable and its two halves."""
@@ -141,25 +143,24 @@ class Manager:
         high = self._spans(variables, mask, depth + 1, base + half, spans, first, end)
         return self.node(variables[depth], low, high)
 
-    def exists(self, node: int, first: int, end: int) -> int:
-        """Return where some value of the variables first .. end - 1 leads into the set."""
-        return self._quantify(node, first, end, self.either, {})
-
-    def forall(self, node: int, first: int, end: int = _LAST) -> int:
-        """Return where every value of the variables first .. end - 1 leads into the set."""
-        return self._quantify(node, first, end, self.both, {})
-
-    def _quantify(
-        self, node: int, first: int, end: int, join: Callable[[int, int], int], done: dict[int, int]
-    ) -> int:
-        level = self.level[node]
-        if level >= end or level == _LAST:
-            return node
-        found = done.get(node)
+    def forall(self, node: int, first: int) -> int:
+        """Return where every value of the variables from `first` on leads into the set."""
+        if self.level[node] >= first:
+            return node if node <= ALL else EMPTY
+        found = self._every.get((node, first))
         if found is None:
-            low = self._quantify(self.low[node], first, end, join, done)
-            high = self._quantify(self.high[node], first, end, join, done)
-            found = done[node] = join(low, high) if level >= first else self.node(level, low, high)
+            low, high = self.forall(self.low[node], first), self.forall(self.high[node], first)
+            found = self._every[node, first] = self.node(self.level[node], low, high)
+        return found
+
+    def exists(self, node: int, first: int) -> int:
+        """Return where some value of the variables from `first` on leads into the set."""
+        if self.level[node] >= first:
+            return node if node <= ALL else ALL  # a node is no constant: something leads there
+        found = self._some.get((node, first))
+        if found is None:
+            low, high = self.exists(self.low[node], first), self.exists(self.high[node], first)
+            found = self._some[node, first] = self.node(self.level[node], low, high)
         return found
 
     def support(self, node: int) -> set[int]:
@@ -175,44 +176,47 @@ class Manager:
                 todo += (self.low[one], self.high[one])
         return levels
 
-    def sample(self, node: int) -> dict[int, bool]:
-        """Return one way into a set that is not empty: variable -> value; others are free."""
-        found = {}
+    def sample(self, node: int, liked: dict[int, bool]) -> dict[int, bool]:
+        """Return a way into a set that is not empty, variable by variable as liked wherever the set allows."""
+        found = dict(liked)
         while node > ALL:
-            take_high = self.low[node] == EMPTY
-            found[self.level[node]] = take_high
-            node = self.high[node] if take_high else self.low[node]
+            level = self.level[node]
+            want = liked.get(level, False)
+            branch = self.high[node] if want else self.low[node]
+            if branch == EMPTY:
+                want = not want
+                branch = self.high[node] if want else self.low[node]
+            found[level] = want
+            node = branch
         return found
 
-    def intervals(self, node: int, first: int, width: int, most: int = 1 << 20) -> Iterator[tuple[int, int]]:
-        """Yield the spans of a set over one field alone, `width` variables from `first` on, in order, merged."""
-        pending: tuple[int, int] | None = None
-        for low, high in self._pieces(node, first, width, 0):
-            if pending is not None and low == pending[1] + 1:
-                pending = (pending[0], high)
-                continue
-            if pending is not None:
-                yield pending
-                most -= 1
-                if not most:
-                    return
-            pending = (low, high)
-        if pending is not None:
-            yield pending
+    def intervals(self, node: int, first: int, width: int, most: int = 1 << 20) -> list[tuple[int, int]]:
+        """Return the spans of a set over one field alone, `width` variables from `first` on; `most` at the most."""
+        found: list[list[int]] = []
+        self._collect(node, first, width, 0, found, most)
+        return [(low, high) for low, high in found]
 
-    def _pieces(self, node: int, first: int, width: int, base: int) -> Iterator[tuple[int, int]]:
-        if node == EMPTY:
-            return
+    def _collect(
+        self, node: int, first: int, width: int, base: int, found: list[list[int]], most: int
+    ) -> None:
+        """Add the spans of a subtree to those found, joined where they touch; `most` of them are enough."""
+        while node > ALL:
+            width -= 1
+            if self.level[node] > first:
+                low = high = node
+            else:
+                low, high = self.low[node], self.high[node]
+            first += 1
+            if low != EMPTY:
+                if len(found) >= most:
+                    return
+                self._collect(low, first, width, base, found, most)
+            node, base = high, base + (1 << width)
         if node == ALL:
-            yield base, base + (1 << width) - 1
-            return
-        half = 1 << width - 1
-        if self.level[node] > first:
-            yield from self._pieces(node, first + 1, width - 1, base)
-            yield from self._pieces(node, first + 1, width - 1, base + half)
-        else:
-            yield from self._pieces(self.low[node], first + 1, width - 1, base)
-            yield from self._pieces(self.high[node], first + 1, width - 1, base + half)
+            if found and found[-1][1] == base - 1:
+                found[-1][1] = base + (1 << width) - 1
+            elif len(found) < most:
+                found.append([base, base + (1 << width) - 1])
 
 
 def merge(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -25,6 +25,10 @@ _PRIORITY = {"raw": -300, "mangle": -150, "filter": 0, "security": 50}
 _NAT_PRIORITY = {"PREROUTING": -100, "OUTPUT": -100, "INPUT": 100, "POSTROUTING": 100}
 
 
+# -p brings a match of its own, which a save names and a person may leave out
+_IMPLIED = {"ipv6-icmp": "icmp6", "icmpv6": "icmp6"}
+
+
 class Word(Record):
     """One word of a rule; a quoted one is never an option."""
 
@@ -61,7 +65,8 @@ def from_save(
                 chain, rule = _rule(line, family, sets or {})
             except (ValueError, IndexError) as error:
                 raise BadReply("read", f"iptables-save line {number}", f"{error or 'it is cut'}") from error
-            rules.setdefault(chain, []).append(rule)
+            mine = rules.setdefault(chain, [])
+            mine.append(rule.replace(place=len(mine) + 1))
         else:
             raise BadReply("read", f"iptables-save line {number}", "a rule before any table")
     return tuple(tables)
@@ -124,7 +129,7 @@ def _words(line: str) -> list[Word]:
 
 def _options(words: list[Word]) -> Iterator[Option]:
     """Yield each option with the module it belongs to, whether it is negated, and its values."""
-    module, at, target_name = "", 0, ""
+    module, at, target_name, implied = "", 0, "", ""
     while at < len(words):
         negated = words[at].text == "!" and not words[at].quoted
         at += negated
@@ -141,7 +146,9 @@ def _options(words: list[Word]) -> Iterator[Option]:
             target_name = values[0]
             yield Option("", name, negated, tuple(values))
         else:
-            where = "-j" if target_name else "" if len(name) == 2 else module
+            if name == "-p" and not module:
+                implied = _IMPLIED.get(values[0], values[0])
+            where = "-j" if target_name else "" if len(name) == 2 else module or implied
             yield Option(where, name, negated, tuple(values))
 
 

@@ -130,7 +130,8 @@ class Note(Record):
 class Rule(Record):
     """One rule: its statements, its text in its own language, and how often it was met (`None`: no counter).
 
-    `handle` is nft's; 0 where the rule came from a file or the legacy back end, which number rules by their place.
+    `handle` is nft's; 0 where the rule came from a file or the legacy back end, which number rules by their `place`,
+    from 1.
     """
 
     statements: tuple[Match | Unknown | Verdict | VerdictMap | Nat | Assign | Notrack | Update | Note, ...]
@@ -139,6 +140,7 @@ class Rule(Record):
     comment: str = ""
     packets: int | None = None
     bytes: int | None = None
+    place: int = 0
 
 
 class Chain(Record):

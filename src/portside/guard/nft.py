@@ -94,7 +94,7 @@ class Reader:
             if _foreign(body) and matching is not None:
                 made.append(matching[place].replace(handle=body.get("handle", 0)))
             else:
-                made.append(self.rule(family, body))
+                made.append(self.rule(family, body).replace(place=place + 1))
         return made
 
     def rule(self, family: str, body: dict[str, Any]) -> Rule:

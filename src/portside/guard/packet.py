@@ -83,8 +83,7 @@ def because_rule(table: Table, chain: Chain, rule: Rule) -> Because:
     """Return the words for a rule that decided."""
     if rule.handle:
         return Because(str(table), chain.name, rule.handle, rule.text)
-    place = next((n for n, one in enumerate(chain.rules, 1) if one is rule), 0)
-    return Because(str(table), chain.name, 0, f"{rule.text} (rule {place})")
+    return Because(str(table), chain.name, 0, f"{rule.text} (rule {rule.place})")
 
 
 def because_policy(table: Table, chain: Chain) -> Because:

@@ -13,7 +13,7 @@ from portside.guard.bdd import ALL, EMPTY, merge
 from portside.guard.environment import BROADCAST, IPV4, IPV6, LOCAL, LOOPBACK, MULTICAST_SPAN, WIDTH
 from portside.guard.model import Nat
 from portside.guard.packet import DEPENDS, NO, YES, Because, Packet, number, text
-from portside.guard.space import CHOSEN, QUESTIONS, VARS, Var
+from portside.guard.space import BELOW_SOURCES, QUESTIONS, VARS, Var
 from portside.guard.symbolic import Engine, Stop
 from portside.guard.trips import Arrival, Trips, own_addresses
 from portside.record import Record
@@ -91,6 +91,7 @@ class Judge:
         self._engines: dict[str, Engine] = {}
         self._known: dict[object, Crossing] = {}
         self._answers: dict[object, Reachability] = {}
+        self.domains: dict[tuple[str, str], int] = {}  # (interface, family) -> the sources that come in there
         self._nat_ports = _translated_ports(ruleset)
 
     def engine(self, family: str) -> Engine:
@@ -196,7 +197,8 @@ class _Part:
         self.bounds = [
             bound for bound in listener.bounds if bound.family == family and bound.device in ("", device.name)
         ]
-        self.domain = self._domain()
+        known = judge.domains.get((device.name, family))
+        self.domain = judge.domains[device.name, family] = self._domain() if known is None else known
         self.yes = self.may = EMPTY
         self.pieces: list[Piece] = []
         if not self.bounds or self.domain == EMPTY:
@@ -237,7 +239,7 @@ class _Part:
             parts += [(self.manager.both(node, part), because, arrival) for part, because in _ranked(arrival)]
         always = self.manager.forall(through, QUESTIONS)
         yes = self._sources(always)
-        may = self._sources(self.manager.exists(through, QUESTIONS, 1 << 30))
+        may = self._sources(through)
         for part, because, arrival in parts:
             self._piece(YES, self.manager.both(part, always), yes, because, arrival, port)
             yes = self.manager.less(yes, self._sources(self.manager.both(part, always)))
@@ -279,8 +281,7 @@ class _Part:
 
     def _sources(self, node: int) -> int:
         """Return the sources that have a packet in a set."""
-        node = self.manager.exists(self.manager.exists(node, *CHOSEN), QUESTIONS, 1 << 30)
-        return self.manager.both(self.manager.exists(node, 0, 128), self.domain)
+        return self.manager.both(self.manager.exists(node, BELOW_SOURCES), self.domain)
 
     def _piece(
         self, verdict: str, node: int, sources: int, because: Because, arrival: Arrival | None, port: int | None,
@@ -291,18 +292,11 @@ class _Part:
             return
         spans = self._rounded(own)
         packet = self._sample(self.manager.both(node, own))
-        every = self.manager.forall(self.manager.exists(node, 0, 128), *CHOSEN)
-        choice = (
-            "" if self.manager.less(own, every) == EMPTY or verdict != YES else "the sender has to choose: "
-        )
-        if choice:
-            levels = self.manager.support(node)
-            words = [name for name in ("sport", "ttl", "dscp") if levels & set(self.space.variables(name))]
-            choice = choice + ", ".join(words) if words else ""
+        condition = self._condition(node, own) if verdict == YES else ""
         self.pieces.append(
             Piece(
                 self.device.name, self.family, spans, verdict, because, packet, client, reasons,
-                packet.port if packet.port != self.listener.port else 0, _goal(self.family, arrival), choice,
+                packet.port if packet.port != self.listener.port else 0, _goal(self.family, arrival), condition,
                 own == self.domain,
             )
         )  # fmt: skip
@@ -321,7 +315,7 @@ class _Part:
             and way.type in (LOCAL, BROADCAST)
             and way.device == name
         ]
-        spans = list(self.manager.intervals(node, 128, self.width, _MOST_SPANS))
+        spans = list(self.manager.intervals(node, 0, self.width, _MOST_SPANS))
         starts, ends = {low for low, _ in spans}, {high for _, high in spans}
         spans += [hole for hole in holes if hole[0] - 1 in ends or hole[1] + 1 in starts]
         return tuple(merge(spans))
@@ -353,26 +347,45 @@ class _Part:
             self._piece(NO, node, no, because, None, port, client)
             no = self.manager.less(no, self._sources(node))
 
+    def _condition(self, node: int, own: int) -> str:
+        """Return what a sender has to choose to get through, empty where an everyday packet does."""
+        everyday = node
+        for name, value in (("sport", 40000), ("ttl", 64), ("dscp", 0)):
+            everyday = self.manager.both(everyday, self.space.within(name, [(value, value)]))
+        if self.manager.less(own, self.manager.exists(everyday, BELOW_SOURCES)) == EMPTY:
+            return ""
+        levels = self.manager.support(node)
+        words = {"sport": "its source port", "ttl": "its time to live", "dscp": "its DSCP"}
+        chosen = [word for name, word in words.items() if levels & set(self.space.variables(name))]
+        return f"the sender has to choose {', '.join(chosen)}"
+
     def _sample(self, node: int) -> Packet:
         """Return a packet of a set, as like to an everyday one as the set allows."""
-        sources = self.manager.exists(self.manager.exists(node, 0, 128), *CHOSEN)
-        sources = self.manager.exists(sources, QUESTIONS, 1 << 30)
-        spans = self.manager.intervals(sources, 128, self.width, 8)
+        spans = self.manager.intervals(self.manager.exists(node, BELOW_SOURCES), 0, self.width, 8)
         low, high = max(spans, key=lambda span: span[1] - span[0])
+        source = low + (high > low + 1)
+        for value in _EVERYDAY[self.family] if high - low > 1 << 24 else ():
+            if self.manager.both(node, self.space.within("saddr", [(value, value)])) != EMPTY:
+                source = value
+                break
         own = [value for value, name in self.engine.environment.own(self.family) if name == self.device.name]
-        usual = [("saddr", value) for value in _EVERYDAY[self.family] if high - low > 1 << 24]
-        usual += [("saddr", low + (high > low + 1)), *(("daddr", value) for value in own[:1])]
-        usual += [("dport", self.listener.port), ("sport", 40000), ("ttl", 64), ("dscp", 0)]
-        for name, value in usual:
-            node = self.manager.both(node, self.space.within(name, [(value, value)])) or node
-        known = self.manager.sample(node)
+        liked = {
+            "saddr": source, "daddr": own[0] if own else 0, "dport": self.listener.port, "sport": 40000, "ttl": 64,
+            "dscp": 0,
+        }  # fmt: skip
+        known = self.manager.sample(
+            node,
+            {
+                level: bool(value >> at & 1)
+                for name, value in liked.items()
+                for at, level in _numbered(self.space.variables(name))
+            },
+        )
         found = {name: self._field(name, known) for name in VARS}
-        if not self.manager.support(node) & set(self.space.variables("dport")):
-            found["dport"] = self.listener.port
-        source, target = text(self.family, found["saddr"]), text(self.family, found["daddr"])
+        source_text, target = text(self.family, found["saddr"]), text(self.family, found["daddr"])
         return Packet(
-            self.device.name, self.listener.protocol, source, target, found["dport"], found["sport"], found["ttl"],
-            found["dscp"],
+            self.device.name, self.listener.protocol, source_text, target, found["dport"], found["sport"],
+            found["ttl"], found["dscp"],
         )  # fmt: skip
 
     def _field(self, name: str, known: dict[int, bool]) -> int:
@@ -455,7 +468,7 @@ def _sum_up(parts: list[_Part], notes: tuple[str, ...]) -> Reachability:
 
 def _wide(part: _Part) -> bool:
     """Whether sources of the wide world come in by a part's interface."""
-    spans = part.manager.intervals(part.domain, 128, WIDTH[part.family], _MOST_SPANS)
+    spans = part.manager.intervals(part.domain, 0, WIDTH[part.family], _MOST_SPANS)
     return sum(high - low + 1 for low, high in spans) > 1 << WIDTH[part.family] - 1
 
 

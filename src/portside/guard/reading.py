@@ -13,6 +13,7 @@ from portside.guard.environment import Address, Device, Environment, Way, sorted
 from portside.guard.model import Ruleset, Table
 from portside.system import firewall
 from portside.system.host import LIVE, Host
+from portside.wire.nft_text import has_anonymous_chains
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,7 +59,36 @@ def _from_nft(text: str) -> tuple[Table, ...]:
         for family in ("ip", "ip6"):
             save = firewall.iptables_save(family)
             replacements.update(iptables.by_place(iptables.from_save(save, family, _ipsets(save))))
-    return nft.from_json(text, replacements).tables
+    tables = nft.from_json(text, replacements).tables
+    return _named(tables) if has_anonymous_chains(text) else tables
+
+
+def _named(tables: tuple[Table, ...]) -> tuple[Table, ...]:
+    """Return the tables with their anonymous chains, read under names from a scratch namespace that loaded them.
+
+    Rules keep their places there, and here their handles; a table that does not load elsewhere stays as it is.
+    """
+    from portside.system import scratch
+
+    made = []
+    for table in tables:
+        try:
+            text = firewall.output("nft", arguments=("list", "table", table.family, table.name))
+            (copy,) = nft.from_json(scratch.nft_json_of(text)).tables
+        except (PortsideError, ValueError):
+            made.append(table)
+            continue
+        chains = []
+        for chain in copy.chains:
+            known = table.chain(chain.name)
+            if known is not None and len(known.rules) == len(chain.rules):
+                rules = [
+                    new.replace(handle=old.handle) for new, old in zip(chain.rules, known.rules, strict=True)
+                ]
+                chain = chain.replace(rules=tuple(rules), handle=known.handle)
+            chains.append(chain)
+        made.append(copy.replace(chains=tuple(chains), handle=table.handle, flags=table.flags))
+    return tuple(made)
 
 
 def _ipsets(save: str) -> dict[str, IpSet]:

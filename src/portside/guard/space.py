@@ -1,10 +1,10 @@
 """The space of packets: which variables of the diagrams stand for which field, and tests as sets of packets.
 
-    0..127 destination address   128..255 source address   256..271 source port   272..287 destination port
+    0..127 source address   128..255 destination address   256..271 source port   272..287 destination port
     288..295 time to live        296..301 differentiated services                 400.. open questions
 
-IPv4 takes the first 32 of an address.  What stands in front of the open questions and is the sender's to choose
-(ports, time to live) lies behind the source address: a set over sources alone is at hand when those are quantified.
+IPv4 takes the first 32 of an address.  Sources stand on top: they are what rules tell apart and what answers are
+about, so a set over sources alone is what is left when everything below is quantified.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from portside.guard.environment import Environment
 
-FIRST = {"daddr": 0, "saddr": 128, "sport": 256, "dport": 272, "ttl": 288, "dscp": 296}
+FIRST = {"saddr": 0, "daddr": 128, "sport": 256, "dport": 272, "ttl": 288, "dscp": 296}
 BITS = {"sport": 16, "dport": 16, "ttl": 8, "dscp": 6}
-CHOSEN = (256, 400)  # the sender's choice
+BELOW_SOURCES = 128
 QUESTIONS = 400
 
 
@@ -65,7 +65,10 @@ class Space:
 
     def within(self, name: str, spans: list[tuple[int, int]], mask: int = 0) -> int:
         """Return where a field lies within spans."""
-        return self.manager.spans(self.variables(name), spans, mask)
+        key = (name, tuple(spans), mask)
+        if key not in self._kept:
+            self._kept[key] = self.manager.spans(self.variables(name), spans, mask)
+        return self._kept[key]
 
     def where(self, name: str, what: Callable[[int], object], kept_as: object) -> int:
         """Return where an address has a property that the environment decides, between ends of routes all alike."""

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from portside.guard import path
 from portside.guard.acting import Acting
-from portside.guard.bdd import ALL, EMPTY
+from portside.guard.bdd import ALL, EMPTY, merge
 from portside.guard.effects import order_matters
 from portside.guard.fields import CT_STATES, FIELDS
-from portside.guard.model import Match, Unknown
+from portside.guard.model import Key, Match, Unknown, Verdict
 from portside.guard.packet import because_policy, because_rule
-from portside.guard.ruleindex import ACTIONS, RuleIndex, actions
+from portside.guard.ruleindex import ACTIONS, Block, RuleIndex, actions
 from portside.guard.space import Space, Var
 from portside.guard.state import State
 from portside.guard.walk import Missing
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from portside.guard.environment import Environment
-    from portside.guard.model import Box, Chain, Key, Rule, Ruleset, Table
+    from portside.guard.model import Box, Chain, Rule, Ruleset, Table
     from portside.guard.packet import Because
     from portside.guard.state import States, Value
 
@@ -53,7 +53,7 @@ class Engine:
         self._bases: dict[tuple[str, str], list[path.Place]] = {}
         self._indexes: dict[int, RuleIndex] = {}
         self._tests: dict[tuple[int, str], int] = {}
-        self._swaps: dict[str, str] = {}
+        self._runs: dict[object, list[tuple[int, int]]] = {}
         self.at_hook = ""
 
     def hook(self, hook: str, states: States, device: str = "") -> States:
@@ -170,7 +170,10 @@ class Engine:
             following: list[tuple[State, int]] = []
             changed = False
             for state, node in pending.items():
-                left = self._rule(table, chain, rule, state, node, depth, accepted, returned)
+                if isinstance(rule, Block):
+                    left = self._block(table, chain, index, rule, state, node, accepted)
+                else:
+                    left = self._rule(table, chain, rule, state, node, depth, accepted, returned)
                 if left is None:
                     following.append((state, node))
                 else:
@@ -179,6 +182,43 @@ class Engine:
             if changed:
                 pending = self._join(following)
         return self._join([*pending.items(), *returned]), accepted
+
+    def _block(
+        self,
+        table: Table,
+        chain: Chain,
+        index: RuleIndex,
+        block: Block,
+        state: State,
+        node: int,
+        accepted: list[tuple[State, int]],
+    ) -> list[tuple[State, int]] | None:
+        """Send a set at many rules that ask for its sources alone."""
+        field = FIELDS[block.field]
+        source = state.values[field.base]
+        if field.family != self.family:
+            return None
+        verdict = block.rule.statements[-1]
+        assert isinstance(verdict, Verdict)
+        going: list[tuple[State, int]] = []
+        acting = Acting(self, table, chain, block.rule, 0, accepted, [], going)
+        left = node
+        for start, length in block.runs():
+            key = (id(index), start, length, block.field, verdict)
+            if key not in self._runs:
+                self._runs[key] = merge(index.spans(start, length, verdict, block.field))
+            hits = self.manager.both(left, self._source_in(source, self._runs[key]))
+            if hits != EMPTY:
+                acting.obey(verdict, state, hits)
+                left = self.manager.less(left, hits)
+        return None if left == node else [(state, left)]
+
+    def _source_in(self, source: Value, spans: list[tuple[int, int]]) -> int:
+        if isinstance(source, Var):
+            return self.space.within(source.name, spans)
+        if isinstance(source, tuple):
+            return self._spans(Key("ip saddr"), source, spans)
+        return ALL if any(low <= int(source) <= high for low, high in spans) else EMPTY
 
     def _rule(
         self,

@@ -12,6 +12,7 @@ import re
 import signal
 
 from portside.errors import NotPermitted, PortsideError, TimedOut, Vanished
+from portside.wire.nft_text import has_anonymous_chains, name_anonymous_chains
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -119,7 +120,10 @@ def program(*argv: str, input: str = "") -> str:
 
 
 def nft_json_of(text: str) -> str:
-    """Return the JSON that nft lists after loading a ruleset's text; raises PortsideError where it does not load."""
+    """Return the JSON that nft lists after loading a ruleset's text, anonymous chains under names of their own.
+
+    Raises PortsideError where the text does not load.
+    """
     return run(_load, text)
 
 
@@ -128,6 +132,9 @@ def _load(text: str) -> str:
     for number, name in enumerate(names):
         program("ip", "link", "add", name, "type", "veth", "peer", "name", f"portside{number}")
     program("nft", "-f", "-", input=text)
+    listed = program("nft", "list", "ruleset")
+    if has_anonymous_chains(listed):
+        program("nft", "-f", "-", input="flush ruleset\n" + name_anonymous_chains(listed))
     return program("nft", "-j", "list", "ruleset")
 
 
