@@ -84,7 +84,10 @@ def _edges(piece: Piece) -> Iterator[int]:
 
 def _sendable(environment: Environment, device: Device, family: str, source: int) -> bool:
     """Whether a peer on a device could be at an address: no own one, and answered by this device."""
-    if family == "ip6" and source >> 32 in (0, 0xFFFF):  # IPv4-compatible and -mapped: no socket sends from there
+    if family == "ip6" and source >> 32 in (
+        0,
+        0xFFFF,
+    ):  # IPv4-compatible and -mapped: no socket sends from there
         return False
     return environment.address_type(family, source) == 1 and environment.back_by(family, source, device.name)
 
