@@ -60,10 +60,3 @@ def test_contexts(users):
         f' users:(("first",pid=7,{label},fd=4,sock_ctx=unavailable))'
     )
     assert "pid=20,proc_ctx=unavailable,fd=3" in users(100, process_context=True)
-
-
-def test_all_are_looked_at_before_anybody_asks(tmp_path):
-    make(tmp_path, 7, "first", {3: 100})
-    made = Users(Host(procfs=str(tmp_path)), Options(processes=True))
-    made.want_all()
-    assert made.text(100) == ' users:(("first",pid=7,fd=3))'

@@ -1,4 +1,7 @@
-"""ss -E: TCP and UDP sockets as the kernel destroys them, each on a line as soon as it is told."""
+"""ss -E: TCP and UDP sockets as the kernel destroys them, each on a line as soon as it is told.
+
+Nobody holds a socket by then: -p adds nothing.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,6 @@ def follow(options: Options, live: Live, columns: Columns) -> int:
         events = SocketEvents(groups)
     except PortsideError as error:
         raise Stop(_WRONG, f"Cannot bind netlink socket: {printable(error.reason)}\n") from None
-    live.want_all()
     maker = Maker(inet_diag.IPPROTO_RAW, options, live, "")
     try:
         for message in events:

@@ -30,7 +30,6 @@ class Users:
         self._host = host
         self._options = options
         self._wanted: list[int] = []
-        self._everything = False
         self._texts: dict[int, str] | None = None
         self._names: dict[int, str] = {}
         self._contexts: dict[int, str] = {}
@@ -38,11 +37,6 @@ class Users:
     def want(self, inodes: Iterable[int]) -> None:
         """Take inodes that may be asked for."""
         self._wanted += inodes
-
-    def want_all(self) -> None:
-        """Look now at the holders of every socket there is: those of destroyed ones cannot be asked for later."""
-        self._everything = True
-        self._texts = self._find()
 
     def text(self, inode: int) -> str:
         """Return ` users:((...))` of a socket, empty where nobody is seen to hold it."""
@@ -89,30 +83,14 @@ class Users:
 
             try:
                 if proc_is_ours():
-                    few = len(wanted) <= _MANY and not self._everything
-                    return taskfiles.socket_holders(wanted if few else None)
+                    return taskfiles.socket_holders(wanted if len(wanted) <= _MANY else None)
             except PortsideError:
                 pass  # the other road
-        if self._everything:
-            return self._all_pairs()
         from portside.system import fds
 
         found = fds.find_holders(wanted, root=self._host.proc, thorough=True).holders
         pairs = [(inode, fd << 32 | pid) for inode, held in found.items() for pid, fd in held]
         return [inode for inode, _ in pairs], [holder for _, holder in pairs]
-
-    def _all_pairs(self) -> tuple[list[int], list[int]]:
-        """Return the same for every socket, from /proc."""
-        from portside.system import tasks
-
-        inodes, packed = [], []
-        for pid in tasks.pids(self._host.proc):
-            process = tasks.process(pid, self._host.proc)
-            for fd, inode in tasks.descriptors(process) if process is not None else ():
-                if inode:
-                    inodes.append(inode)
-                    packed.append(fd << 32 | pid)
-        return inodes, packed
 
     def _threads(self) -> Iterator[tuple[int, str]]:
         """Yield what every thread holds, the last first."""
@@ -126,7 +104,7 @@ class Users:
             for task in reversed([process, *tasks.threads(process)]):
                 name = printable(task.thread_name if task.thread else task.name)
                 for fd, inode in reversed(tasks.descriptors(task)):
-                    if inode in wanted or (self._everything and inode):
+                    if inode in wanted:
                         tid = task.thread or pid
                         yield (
                             inode,

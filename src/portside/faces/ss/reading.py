@@ -43,7 +43,6 @@ class Live:
         shown = options.processes or options.threads or options.process_context
         self.want = self._users.want if shown else _nothing
         self.users = self._users.text if shown else _no_text
-        self.want_all = self._users.want_all if shown else _ignore
 
     def select(self, node: Node | None) -> None:
         """Take the filter."""
@@ -130,10 +129,6 @@ class Live:
 
 
 def _nothing(inodes: Iterable[int]) -> None:
-    """Nobody asks for holders."""
-
-
-def _ignore() -> None:
     """Nobody asks for holders."""
 
 
