@@ -23,6 +23,7 @@ import termios
 import time
 
 import pytest
+from tests.live.ss_makeup import Maker
 from tests.support import require
 
 import portside.faces.ss
@@ -163,6 +164,19 @@ def test_widths_change_where_ss_changes_them(words, tmp_path):
     assert len(printed) > 1 << 22
     ends = {line.index(":443") for line in printed.splitlines() if ":443" in line}
     assert len(ends) > 1
+
+
+@pytest.mark.parametrize(
+    "words", ["-ta", "-tan", "-tanH", "-tanoie", "-tanmO", "-tanemiO --tos --inet-sockopt", "-ti"]
+)
+def test_whatever_is_recorded_is_drawn_as_ss_draws_it(words, tmp_path):
+    """Every state, SCTP's associations among them, odd attributes, addresses of both families."""
+    maker = Maker(words)
+    made = b"".join(maker.answer(port) for port in range(1, 301))
+    (tmp_path / "recorded").write_bytes(made + END)
+    for filter_words in ((), ("sport", "gt", "150"), ("not", "src", "0.0.0.0/1"), ("autobound",)):
+        listed = the_same(*words.split(), *filter_words, TCPDIAG_FILE=str(tmp_path / "recorded"))
+        assert len(listed.splitlines()) > 20
 
 
 def test_recordings_of_one_are_read_by_the_other(tmp_path):
