@@ -166,15 +166,17 @@ def test_widths_change_where_ss_changes_them(words, tmp_path):
     assert len(ends) > 1
 
 
-@pytest.mark.parametrize(
-    "words", ["-ta", "-tan", "-tanH", "-tanoie", "-tanmO", "-tanemiO --tos --inet-sockopt", "-ti"]
-)
+MADE_UP = ("-ta", "-tan", "-tanH", "-tanoie", "-tanmO", "-tanemiO --tos --inet-sockopt", "-ti")
+
+
+@pytest.mark.parametrize("words", MADE_UP)
 def test_whatever_is_recorded_is_drawn_as_ss_draws_it(words, tmp_path):
     """Every state, SCTP's associations among them, odd attributes, addresses of both families."""
     maker = Maker(words)
-    made = b"".join(maker.answer(port) for port in range(1, 301))
+    # an association of SCTP has the inode of its endpoint, which stands before it
+    made = b"".join(maker.answer(port) * (1 + port % 2) for port in range(1, 301))
     (tmp_path / "recorded").write_bytes(made + END)
-    for filter_words in ((), ("sport", "gt", "150"), ("not", "src", "0.0.0.0/1"), ("autobound",)):
+    for filter_words in ((), ("sport", "gt", "150"), ("src", "127/8"), ("not", "autobound")):
         listed = the_same(*words.split(), *filter_words, TCPDIAG_FILE=str(tmp_path / "recorded"))
         assert len(listed.splitlines()) > 20
 
