@@ -32,6 +32,7 @@ MILLION = 1_000_000
 WARM = 20_000  # packets before the counting begins
 START = 10.0  # seconds in which these must have come
 LISTENERS = 50
+NMAP_LINES = 8  # what nmap prints beside the ports that are open
 DROP = """table netdev sink {
  chain everything {
  type filter hook ingress device right priority 0; policy drop
@@ -200,7 +201,7 @@ def one_host(plan: Plan) -> Section:
         Command(
             "nmap -sS -T5 --min-rate 100000",
             ("nmap", "-sS", "-T5", "--min-rate", "100000", "-Pn", "-n", f"-p1-{plan.ports}", FAR),
-            found,
+            1,  # at this rate it leaves some out
         ),
     ]
     with Link(sink=False) as link:
@@ -212,7 +213,10 @@ def one_host(plan: Plan) -> Section:
         f"{plan.ports:,} ports of one host, of which {found} are open",
         results,
         [Target("portside scan --method syn, faster than nmap", 1.0, ratio(nmap, ours))],
-        ["who prints fewer lines than there are open ports has failed"],
+        [
+            f"open ports found: portside {ours.lines} of {found}, nmap {max(nmap.lines - NMAP_LINES, 0)}; "
+            "where portside misses one it has failed"
+        ],
     )
 
 

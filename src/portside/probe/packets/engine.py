@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 _FIRST_PORT, _SLOTS = 61_000, 512  # above Linux's own range of ephemeral ports
 _BATCH = 1024
 _LISTEN = 20  # milliseconds that a wait for answers lasts at most
+_GATHER = 0.001  # seconds in which more may come: a thousand answers cost little more than one
 _CHUNK_SECONDS = 0.25  # seconds of probes in one chunk
 _SMALLEST = 1024
 _NEVER = float("inf")
@@ -107,7 +108,8 @@ class Engine:
             while not self._stopping:
                 got = reader.read()
                 if got is None:
-                    poll.poll(_LISTEN)
+                    if poll.poll(_LISTEN):
+                        time.sleep(_GATHER)
                     continue
                 with self._lock:
                     if not self._stopping:

@@ -78,7 +78,8 @@ class Verdicts:
         """Decide the probes that these answers and ICMP errors belong to."""
         shift = time.time() - time.monotonic()  # the kernel stamps packets by the clock on the wall
         for each in answers:
-            for port in np.flatnonzero(np.bincount(each.mine)).tolist():
+            lowest = int(each.mine.min())  # the filter lets few ports through: a short table
+            for port in (np.flatnonzero(np.bincount(each.mine - lowest)) + lowest).tolist():
                 chunk = flying.get(port)
                 if chunk and chunk.width == each.width:
                     self._answers(chunk, each, np.flatnonzero(each.mine == port), shift)
