@@ -129,3 +129,22 @@ def test_every_question_is_offered():
     text = offered("see")
     for name in ("everything", "library", "one-port", "idle", "growth-sockets", "growth-descriptors"):
         assert name in text
+
+
+@pytest.mark.live
+@pytest.mark.slow
+def test_relays_are_measured():
+    """Our own servers and uvloop's, if it is there, under a load that is over at once."""
+    import entry
+    import forward
+
+    beside = Path(sys.executable).with_name("portside")
+    try:
+        section = forward.question(forward.round_trips)(entry.Options(str(beside), quick=True))
+    except PortsideError as error:
+        require(None, str(error))
+    assert [result.name for result in section.results][:2] == [
+        "portside serve echo",
+        "portside serve echo, processor",
+    ]
+    assert section.results[0].median > 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from portside.cli.command import FOUND, NOTHING, Argument, Command
+from portside.cli.typed import count, seconds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,13 +16,20 @@ if TYPE_CHECKING:
     from portside.cli.output import Output
     from portside.use.small.client import Echo
 
+
+def _times(text: str) -> int:
+    return 0 if text == "0" else count(text)  # 0: only connects
+
+
 _ARGUMENTS = (
     Argument(("host",), "where the echo service is", "HOST"),
     Argument(("port",), "its port, or the port's name", "PORT"),
     Argument(("text",), "what to send; without it each line of standard input", "TEXT", many="?"),
     Argument(("-u", "--udp"), "over UDP"),
-    Argument(("-c", "--count"), "send the text so many times (1)", "N", default=1, convert=int),
-    Argument(("-w", "--timeout"), "seconds to wait for an answer (5)", "SECONDS", default=5.0, convert=float),
+    Argument(("-c", "--count"), "send the text so many times (1)", "N", default=1, convert=_times),
+    Argument(
+        ("-w", "--timeout"), "seconds to wait for an answer (5)", "SECONDS", default=5.0, convert=seconds
+    ),
 )
 
 
@@ -62,10 +70,10 @@ def _line(answer: Echo, output: Output) -> str:
     return f"Received '{output.clean(text.removesuffix(chr(10)))}' in {answer.seconds * 1000:.3f} ms{other}\n"
 
 
-def _summary(seconds: list[float]) -> str:
-    least, mean, most = min(seconds), sum(seconds) / len(seconds), max(seconds)
+def _summary(took: list[float]) -> str:
+    least, mean, most = min(took), sum(took) / len(took), max(took)
     figures = "/".join(f"{each * 1000:.3f}" for each in (least, mean, most))
-    return f"{len(seconds)} round trips, min/avg/max {figures} ms\n"
+    return f"{len(took)} round trips, min/avg/max {figures} ms\n"
 
 
 def _item(answer: Echo, peer: str) -> dict[str, Any]:

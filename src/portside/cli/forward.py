@@ -6,6 +6,7 @@ import gc
 import signal
 
 from portside.cli.command import FOUND, Argument, Command
+from portside.cli.typed import count, seconds
 from portside.errors import BadRequest, PortsideError
 
 TYPE_CHECKING = False
@@ -16,22 +17,6 @@ if TYPE_CHECKING:
     from portside.cli.output import Output
     from portside.use.forward.forwarder import Forwarder
     from portside.use.forward.rules import Configuration
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        raise ValueError(f"'{text}' is not a number of seconds") from None
-    if not 0 < seconds <= 1e9:
-        raise ValueError(f"'{text}' is not a number of seconds above 0")
-    return seconds
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and int(text)):
-        raise ValueError(f"'{text}' is not a whole number above 0")
-    return int(text)
 
 
 _ARGUMENTS = (
@@ -47,8 +32,8 @@ _ARGUMENTS = (
         ("--allow",), "networks that may connect, with commas; all others may not", "NETWORKS", group="who"
     ),
     Argument(("--deny",), "networks that may not connect, with commas", "NETWORKS", group="who"),
-    Argument(("--per-source",), "connections of one address at once", "N", convert=_count, group="who"),
-    Argument(("--max-conns",), "connections of one listener at once", "N", convert=_count, group="who"),
+    Argument(("--per-source",), "connections of one address at once", "N", convert=count, group="who"),
+    Argument(("--max-conns",), "connections of one listener at once", "N", convert=count, group="who"),
     Argument(
         ("--accept-proxy",),
         "connections come from proxies in these networks, and begin with a PROXY header (version 1 or 2)",
@@ -68,20 +53,20 @@ _ARGUMENTS = (
         group="targets",
     ),
     Argument(
-        ("--health",), "check the targets at this interval", "SECONDS", convert=_seconds, group="targets"
+        ("--health",), "check the targets at this interval", "SECONDS", convert=seconds, group="targets"
     ),
     Argument(
         ("--resolve",),
         "look names up again at this interval (60)",
         "SECONDS",
-        convert=_seconds,
+        convert=seconds,
         group="targets",
     ),
     Argument(
         ("--connect-timeout",),
         "for each address of a target (10)",
         "SECONDS",
-        convert=_seconds,
+        convert=seconds,
         group="targets",
     ),
     Argument(("--source",), "connect to targets from this address", "ADDRESS", group="targets"),
@@ -89,7 +74,7 @@ _ARGUMENTS = (
         ("--idle",),
         "end connections after so much silence (UDP: 60; else never)",
         "SECONDS",
-        convert=_seconds,
+        convert=seconds,
         group="times",
     ),
     Argument(
@@ -97,12 +82,10 @@ _ARGUMENTS = (
         "what open connections have left after SIGTERM (30)",
         "SECONDS",
         default=30.0,
-        convert=_seconds,
+        convert=seconds,
         group="times",
     ),
-    Argument(
-        ("--stats",), "print the counters at this interval, and at the end", "SECONDS", convert=_seconds
-    ),
+    Argument(("--stats",), "print the counters at this interval, and at the end", "SECONDS", convert=seconds),
     Argument(("--dry-run",), "check what was typed and the file, print the rules, and do nothing"),
 )
 _SETTINGS = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from portside.cli.command import FOUND, NOTHING, Argument, Command
+from portside.cli.typed import seconds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _ARGUMENTS = (
     Argument(("-c", "--new-code"), "the same with a code that is made now, and printed for the sender"),
     Argument(("--overwrite",), "replace a file that is there"),
     Argument(("--plain",), "a plain netcat sends: exit 0 without a checksum"),
-    Argument(("-w", "--timeout"), "seconds to wait for a sender (for ever)", "SECONDS", convert=float),
+    Argument(("-w", "--timeout"), "seconds to wait for a sender (for ever)", "SECONDS", convert=seconds),
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from portside.cli.command import FOUND, NOTHING, Argument, Command
+from portside.cli.typed import seconds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _ARGUMENTS = (
         "the other side is a plain netcat: what it gets cannot be confirmed, and exit 0 is for sent",
     ),
     Argument(
-        ("-w", "--timeout"), "seconds to wait for a connection (10)", "SECONDS", default=10.0, convert=float
+        ("-w", "--timeout"), "seconds to wait for a connection (10)", "SECONDS", default=10.0, convert=seconds
     ),
 )
 

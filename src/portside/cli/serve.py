@@ -6,6 +6,7 @@ import gc
 
 from portside.cli.command import FOUND, Argument, Command
 from portside.cli.output import Column
+from portside.cli.typed import count, seconds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +15,14 @@ if TYPE_CHECKING:
 
     from portside.cli.output import Output
     from portside.use.small.server import Event
+
+
+def _rate(text: str) -> float:
+    try:
+        return seconds(text)
+    except ValueError:
+        raise ValueError(f"'{text}' is not a number above 0") from None
+
 
 _ARGUMENTS = (
     Argument(
@@ -28,20 +37,20 @@ _ARGUMENTS = (
         "where to listen: an address, a host's name, or any for every address (default: 127.0.0.1 and ::1)",
         "ADDRESS",
     ),
-    Argument(("--max-conns",), "connections at once (1000)", "N", default=1000, convert=int),
+    Argument(("--max-conns",), "connections at once (1000)", "N", default=1000, convert=count),
     Argument(
         ("--idle",),
         "seconds after which a silent connection is closed (600)",
         "SECONDS",
         default=600.0,
-        convert=float,
+        convert=seconds,
     ),
     Argument(
         ("--rate",),
         "datagrams a second that each source is answered; this host is not counted (10)",
         "N",
         default=10.0,
-        convert=float,
+        convert=_rate,
     ),
 )
 
@@ -68,7 +77,7 @@ def run(arguments: SimpleNamespace, output: Output) -> int:
     server = Server(
         [parse_wanted(text) for text in arguments.services],
         bind=(arguments.bind,) if arguments.bind else LOOPBACK,
-        idle=arguments.idle or None,
+        idle=arguments.idle,
         most=arguments.max_conns,
         rate=arguments.rate,
         on_event=_teller(output),

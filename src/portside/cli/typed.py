@@ -12,3 +12,21 @@ def typed_port(text: str) -> tuple[int, str]:
     from portside.system.services import read_services
 
     return parse_port(text, Registry(read_services()))
+
+
+def seconds(text: str) -> float:
+    """Turn text into a number of seconds above 0; raises ValueError."""
+    try:
+        number = float(text)
+    except ValueError:
+        raise ValueError(f"'{text}' is not a number of seconds") from None
+    if not 0 < number <= 1e9:
+        raise ValueError(f"'{text}' is not a number of seconds above 0")
+    return number
+
+
+def count(text: str) -> int:
+    """Turn text into a whole number above 0; raises ValueError."""
+    if not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text)):
+        raise ValueError(f"'{text}' is not a whole number above 0")
+    return int(text)
