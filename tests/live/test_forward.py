@@ -519,6 +519,35 @@ def test_names_are_looked_up_again(keep, monkeypatch):
     assert ask(port_of(forward.addresses[0])) == b"two"
 
 
+def test_a_slow_resolver_holds_nobody_up_on_reload(keep, monkeypatch):
+    from portside.use.forward import forwarder as module
+
+    one, two = keep(Target(echo)), keep(Target(name("two")))
+    real, answer = module.addresses_of, threading.Event()
+
+    def addresses_of(asked):
+        if asked.host == "slow.invalid":
+            answer.wait(20)
+        return real(asked.replace(host="127.0.0.1"))
+
+    monkeypatch.setattr(module, "addresses_of", addresses_of)
+    forward = keep(forwarder(("127.0.0.1:0", f"127.0.0.1:{one.port}")))
+    client = keep(connect(port_of(forward.addresses[0])))
+    rules = rules_of("127.0.0.1:0", f"slow.invalid:{two.port}")
+    forward.reload(Configuration(checked(rules)))
+    client.sendall(b"still")
+    assert client.recv(10) == b"still"
+    answer.set()
+    wait_for(lambda: ask_or_nothing(port_of(forward.addresses[0])) == b"two")
+
+
+def ask_or_nothing(port):
+    try:
+        return ask(port)
+    except ConnectionError:
+        return b""
+
+
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_descriptors_run_out_and_come_back(keep):
     """What is relayed goes on, what cannot be connected on is let go, and later ones are served again."""

@@ -60,6 +60,7 @@ class Forwarder(Running):
         self._inherited: dict[int, socket.socket] = {}
         self._checks: Checks | None = None
         self._draining = False
+        self._begun = False
 
     @property
     def addresses(self) -> list[str]:
@@ -75,8 +76,10 @@ class Forwarder(Running):
             self._inherited = {each.fileno(): each for each in sockets.inherited()}
         self._checks = Checks(self.driver, self._tell)
         self._draining = False
+        self._begun = False
         for rule in self._configuration.rules:
             self._begin(rule)
+        self._begun = True
 
     def _close(self) -> None:
         for place, service in self._services.items():
@@ -116,12 +119,15 @@ class Forwarder(Running):
         self._checks.follow(made)
 
     def _look_up(self, service: Service) -> None:
-        """Find the addresses of a service's targets: at once where no resolver is asked, else soon."""
+        """Find the addresses of a service's targets; once connections are open, no resolver may hold them up."""
         for target in service.pool.targets:
             if target.addresses:
                 continue
             if not _has_name(target.place):
                 target.addresses = addresses_of(target.place)
+                continue
+            if self._begun:
+                self._ask(service, target)
                 continue
             try:
                 target.addresses = addresses_of(target.place)
