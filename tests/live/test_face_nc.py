@@ -183,3 +183,94 @@ def feed(started, data):
 
 def digest(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+DIALECTS = [("traditional", "nc.traditional"), ("busybox", "busybox nc")]
+
+
+@pytest.mark.parametrize(("ours", "theirs"), DIALECTS)
+@pytest.mark.parametrize("turned", [False, True])
+def test_dialects(ours, theirs, turned):
+    """Each dialect of ours with its model, as listener and as client, and with the program of -e."""
+    server, client = (theirs, ours) if turned else (ours, theirs)
+    port = free_port()
+    with Started(server, "-l", "-p", port, stderr=subprocess.DEVNULL) as started:
+        await_listener(port)
+        quits = ["-q", "1"] if client.endswith("traditional") else []
+        done = run(client, *quits, "127.0.0.1", port, input=b"hello")
+        assert done.returncode == 0
+        assert started.rest() == b"hello"
+    port = free_port()
+    with Started(server, "-l", "-p", port, "-e", "/bin/cat", stderr=subprocess.DEVNULL):
+        await_listener(port)
+        with Started(client, "127.0.0.1", port) as asking:
+            asking.writes(b"hello")
+            assert asking.reads(5) == b"hello"
+
+
+DIALECT_WORDS = [
+    ("traditional", "nc.traditional", "127.0.0.1"),
+    ("traditional", "nc.traditional", "-nv 127.0.0.1 1"),
+    ("traditional", "nc.traditional", "-v 127.0.0.1 1"),
+    ("traditional", "nc.traditional", "-nvz 127.0.0.1 1-3"),
+    ("traditional", "nc.traditional", "no-such-host.invalid 1"),
+    ("traditional", "nc.traditional", "-n localhost 1"),
+    ("traditional", "nc.traditional", "127.0.0.1 foo"),
+    ("traditional", "nc.traditional", "-w 0 127.0.0.1 1"),
+    ("traditional", "nc.traditional", "-lnv -p 0"),
+    ("traditional", "nc.traditional", "-lnvp 45601 -s 192.0.2.7"),
+    ("busybox", "busybox nc", "127.0.0.1 1"),
+    ("busybox", "busybox nc", "no-such-host.invalid 1"),
+    ("busybox", "busybox nc", "127.0.0.1 foo"),
+]
+
+
+@pytest.mark.parametrize(("ours", "theirs", "words"), DIALECT_WORDS)
+def test_words_of_the_dialects(ours, theirs, words):
+    done = run(theirs, *words.split())
+    assert here("nc", "--as", ours, *words.split()) == (done.returncode, done.stdout, done.stderr)
+
+
+REFUSALS = {"4": b"\0[" + bytes(6), "5": b"\5\5\0\1", "connect": b"HTTP/1.0 403 No\r\n\r\n"}
+
+
+@pytest.mark.parametrize("proxy", REFUSALS)
+def test_proxies(proxy):
+    """Ours and theirs send the same bytes to a proxy, and say the same when it refuses."""
+    said = []
+    for name in ("nc", "nc.openbsd"):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            words = ["-X", proxy, "-x", f"127.0.0.1:{server.getsockname()[1]}", "127.0.0.1", "80"]
+            with Started(name, *words) as asking:
+                peer, _ = server.accept()
+                with peer:
+                    peer.settimeout(8)
+                    heard = peer.recv(100)
+                    if proxy == "5":
+                        peer.sendall(b"\5\0")
+                        heard += peer.recv(100)
+                    while proxy == "connect" and not heard.endswith(b"\r\n\r\n"):
+                        heard += peer.recv(100)
+                    peer.sendall(REFUSALS[proxy])
+                    assert asking.ends() == 1
+                said.append((heard, asking.process.stderr.read().partition(b": ")[2]))
+    assert said[0] == said[1]
+
+
+@pytest.mark.parametrize("client", ["nc", "nc.openbsd"])
+@pytest.mark.parametrize("server", ["nc", "nc.openbsd"])
+@pytest.mark.parametrize("kind", ["-u", "-U", "-uU"])
+def test_datagrams_and_unix_sockets(server, client, kind, tmp_path):
+    """Each of ours with theirs: what was asked arrives, and so does the answer."""
+    if "U" in kind:
+        place, words = tmp_path / "s", ["-lv", kind, tmp_path / "s"]
+    else:
+        place, words = None, ["-lv", "-u", "127.0.0.1", "0"]
+    with Started(server, *words) as started:
+        port = started.port() if place is None else started.says(rb"Bound on" if "u" in kind else rb"Listening on") and None
+        where = ["127.0.0.1", port] if place is None else [place]
+        with Started(client, kind, *where) as asking:
+            asking.writes(b"question")
+            assert started.reads(8) == b"question"
+            started.writes(b"answer")
+            assert asking.reads(6) == b"answer"

@@ -173,6 +173,11 @@ def names(place: Any, *, numeric: bool = False) -> tuple[str, str]:
         return socket.getnameinfo(place, flags | socket.NI_NUMERICHOST)
 
 
+def dual_stack() -> bool:
+    """Whether one socket of ours can take IPv4 and IPv6."""
+    return socket.has_dualstack_ipv6()
+
+
 def port_of(service: str, protocol: str) -> int | None:
     """Return the port of a service's name, None where it has none."""
     try:

@@ -32,7 +32,8 @@ def parse(text: str) -> tuple[str, dict[str, str]]:
             value, rest = _quoted(rest[1:])
         else:
             value, _, rest = rest.partition(",")
-        found[name.strip().lower()] = value.strip()
+            value = value.strip()
+        found[name.strip().lower()] = value
     return scheme.lower(), found
 
 

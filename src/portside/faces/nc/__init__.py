@@ -9,13 +9,17 @@ from __future__ import annotations
 from portside.faces.nc.options import HELP as HELP
 from portside.faces.nc.words import Refused
 
-DIALECTS = ("openbsd",)
+DIALECTS = ("openbsd", "traditional", "busybox")
 
 
 def main(words: list[str]) -> int:
     """Run nc with these words and return its exit code."""
     try:
-        _, words = _dialect(words)
+        dialect, words = _dialect(words)
+        if dialect != DIALECTS[0]:
+            from portside.faces.nc import hobbit
+
+            return hobbit.run(words, dialect)
         from portside.faces.nc.openbsd import run
 
         return run(words)
