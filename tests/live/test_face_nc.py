@@ -267,8 +267,8 @@ def test_datagrams_and_unix_sockets(server, client, kind, tmp_path):
     else:
         place, words = None, ["-lv", "-u", "127.0.0.1", "0"]
     with Started(server, *words) as started:
-        port = started.port() if place is None else started.says(rb"Bound on" if "u" in kind else rb"Listening on") and None
-        where = ["127.0.0.1", port] if place is None else [place]
+        started.says(rb"Bound on" if "u" in kind else rb"Listening on")
+        where = ["127.0.0.1", started.port()] if place is None else [place]
         with Started(client, kind, *where) as asking:
             asking.writes(b"question")
             assert started.reads(8) == b"question"

@@ -78,7 +78,9 @@ def _parse(words: list[str], dialect: str) -> Typed:
     for letter, value in found:
         if value is None:
             flags[letter] = flags.get(letter, 0) + 1
-    typed = Typed(dialect, flags, {letter: value for letter, value in found if value is not None}, tuple(operands))
+    typed = Typed(
+        dialect, flags, {letter: value for letter, value in found if value is not None}, tuple(operands)
+    )
     for letter in _REFUSED:
         if typed.has(letter):
             raise Refused(f"nc: -{letter} is not supported here", *usage)
@@ -143,10 +145,14 @@ def _listen(typed: Typed) -> int:
     else:
         address = sockets.Address(sockets.V6, _kind(typed), 0, ("::", port))
     try:
-        bound = sockets.listen(address, backlog=1, v6only=None if traditional else False, prepare=_prepare(typed))
+        bound = sockets.listen(
+            address, backlog=1, v6only=None if traditional else False, prepare=_prepare(typed)
+        )
     except PortsideError as error:
         shown = f"{address.place[0]}:{port}"
-        raise Refused(f"Can't grab {shown} with bind : {reason(error)}" if traditional else f"nc: {error}") from error
+        raise Refused(
+            f"Can't grab {shown} with bind : {reason(error)}" if traditional else f"nc: {error}"
+        ) from error
     if typed.has("v") or (traditional and not port):
         tell(f"listening on [{host or 'any'}] {bound.getsockname()[1]} ...")
     with bound:
@@ -216,7 +222,9 @@ def _reached(typed: Typed, host: str, port: int, waits: int | None, *, loud: boo
         made = sockets.connect_any(found[:1], timeout=waits, source=source, prepare=_prepare(typed))
     except PortsideError as error:
         if busybox:
-            raise Refused(f"nc: can't connect to remote host ({found[0].place[0]}): {reason(error)}") from error
+            raise Refused(
+                f"nc: can't connect to remote host ({found[0].place[0]}): {reason(error)}"
+            ) from error
         if loud:
             tell(f"{shown} : {reason(error)}")
         return None
