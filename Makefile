@@ -4,7 +4,7 @@
 
 VENV := .venv
 # each is benchmarks/NAME.py
-BENCHMARKS := see faces packets forward probe guard
+BENCHMARKS := see faces packets forward probe guard netcat
 PYTHON_IN := $(VENV)/bin/python
 export PYTHON
 
