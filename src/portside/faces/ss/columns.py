@@ -52,21 +52,30 @@ class Columns:
             return
         whole = self._measure(rows)
         starts = self._breaks(rows, whole) if self._bytes(whole, len(rows)) > (_PIECES - 1) * _PIECE else []
+        if not starts:
+            self._draw(rows, self._finished(rows, whole))
+            return
         for start, end in zip([0, *starts], [*starts, len(rows)], strict=True):
-            self._draw(rows[start:end], end == len(rows))
+            piece = rows[start:end]
+            longest = self._measure(piece)
+            self._draw(piece, self._finished(piece, longest) if end == len(rows) else longest)
 
     def _bytes(self, longest: Sequence[int], lines: int) -> int:
         """Return how many bytes so many lines take at most."""
         return lines * sum(_room(longest[column]) for column in (*self._shown, REST))
 
-    def _measure(self, rows: Sequence[Line], last: bool = False) -> list[int]:
-        """Return the longest cell of each column; without the last cell of all, where it is not finished."""
+    def _measure(self, rows: Sequence[Line]) -> list[int]:
+        """Return the longest cell of each column, of those drawn before too."""
         longest = list(self._longest)
         for column in self._shown:
-            cells = [row[column] for row in rows]
-            if last and column == REST and rows[-1] is not HEADER:
-                cells.pop()
-            longest[column] = max(longest[column], _longest(cells))
+            longest[column] = max(longest[column], _longest([row[column] for row in rows]))
+        return longest
+
+    def _finished(self, rows: Sequence[Line], longest: list[int]) -> list[int]:
+        """Return the same without the last cell of all, which is not finished; that of the headings is."""
+        last = rows[-1]
+        if last is not HEADER and _size(last[REST]) == longest[REST]:
+            longest[REST] = max(self._longest[REST], _longest([row[REST] for row in rows[:-1]]))
         return longest
 
     def _breaks(self, rows: list[Line], whole: list[int]) -> list[int]:
@@ -85,8 +94,8 @@ class Columns:
             pieces.cell(0)  # a tenth column, which has nothing in it
         return found
 
-    def _draw(self, rows: list[Line], last: bool) -> None:
-        self._longest = self._measure(rows, last)
+    def _draw(self, rows: list[Line], longest: list[int]) -> None:
+        self._longest = longest
         widths = self._spread(self._compact())
         form = self._form(widths)
         for start in range(0, len(rows), _TOGETHER):
