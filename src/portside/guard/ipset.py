@@ -7,6 +7,7 @@ open questions.  An exception (`nomatch`) is one, too, where it is used.
 
 from __future__ import annotations
 
+from portside.errors import BadReply
 from portside.guard.fields import FIELDS
 from portside.guard.iptmatches import network, protocol_number
 from portside.guard.model import Key, Match, Unknown
@@ -71,7 +72,19 @@ def _port(value: str, bitmap: bool) -> list[Span]:
 
 
 def from_save(text: str) -> dict[str, IpSet]:
-    """Return the sets of `ipset save` by name."""
+    """Return the sets of `ipset save` by name; raises BadReply where a line is cut."""
+    try:
+        return _sets(text)
+    except (IndexError, KeyError) as error:
+        raise BadReply("read", "ipset save", f"a line is cut, or a set is missing ({error})") from error
+
+
+def _times_out(words: list[str]) -> bool:
+    """Whether a member leaves by itself; `timeout 0` stays."""
+    return "timeout" in words and words[words.index("timeout") + 1 :][:1] != ["0"]
+
+
+def _sets(text: str) -> dict[str, IpSet]:
     made: dict[str, IpSet] = {}
     members: dict[str, list[tuple[str, bool]]] = {}
     exceptions = set()
@@ -85,7 +98,7 @@ def from_save(text: str) -> dict[str, IpSet]:
             made[words[1]] = IpSet(words[1], tuple(kind), family)
             members[words[1]] = []
         elif words[0] == "add":
-            members[words[1]].append((words[2], "timeout" in words))
+            members[words[1]].append((words[2], _times_out(words)))
             if "nomatch" in words:
                 exceptions.add(words[1])
     return {
