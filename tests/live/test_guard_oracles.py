@@ -150,14 +150,9 @@ def test_verify_asks_a_kernel(translate, space, uid):
 def _verified(ruleset):
     sources = [(("nft", "-f", "-"), VERIFIED)]
     judge = Judge(ruleset, host())
-    asked = [
-        Listener("tcp", 22),
-        Listener("tcp", 80),
-        Listener("udp", 53),
-        Listener("tcp", 8080),
-        Listener("tcp", 25),
-    ]
+    asked = [*(Listener("tcp", port) for port in (22, 80, 8080, 25)), Listener("udp", 53)]
     answers = [listeners.Answer(one, judge.reach(one)) for one in asked]
     right = verify.verify(judge, answers, sources)
-    wrong = verify.verify(judge, answers, [(("nft", "-f", "-"), VERIFIED.replace("tcp dport 80 accept", ""))])
+    closed = VERIFIED.replace("udp dport 53 ip saddr 10.0.0.0/24 accept", "")
+    wrong = verify.verify(judge, answers[-1:], [(("nft", "-f", "-"), closed)])
     return len(right.trials), right.agrees, len(wrong.differences)

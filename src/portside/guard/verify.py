@@ -14,7 +14,7 @@ from portside.guard.plain import judge_packet
 from portside.guard.words import link_local
 from portside.record import Record
 from portside.system import scratch
-from portside.system.standin import StandIn
+from portside.system.standin import LONG_PATIENCE, StandIn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -101,10 +101,14 @@ def _trials(judge: Judge, packets: list[Packet], sources: Sources) -> Verificati
         said = judge.judge_packet(packet)
         _stand_in(copy, judge, packet)
         usual = packet.source_port == 40000
-        port = 40000 + place % 20000 if usual else packet.source_port
-        arrived, client = copy.arrives(
-            packet.interface, packet.protocol, packet.source, port, packet.destination, packet.port
-        )
+        port = 20000 + place % 20000 if usual else packet.source_port
+        ends = (packet.destination, packet.port)
+        arrived, client = copy.arrives(packet.interface, packet.protocol, packet.source, port, *ends)
+        if said != DEPENDS and arrived != (said == YES):  # once more, with patience, as another connection
+            port = port + 20000 if usual else port
+            arrived, client = copy.arrives(
+                packet.interface, packet.protocol, packet.source, port, *ends, LONG_PATIENCE
+            )
         trials.append(Trial(packet.replace(source_port=port), said, arrived, client))
     return Verification(tuple(trials), tuple(missing))
 

@@ -19,7 +19,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-PATIENCE = 0.05  # seconds that a packet has; within one kernel it takes microseconds
+PATIENCE = 0.01  # seconds that a packet has; within one kernel it takes microseconds
+LONG_PATIENCE = 0.2  # on a busy machine
 IPV6_V6ONLY = 26
 IP_FREEBIND = 15
 
@@ -106,7 +107,14 @@ class StandIn:
             program("ip", "address", "add", f"{address}/{word}", "dev", "lo", *flags)
 
     def arrives(
-        self, interface: str, protocol: str, source: str, source_port: int, target: str, port: int
+        self,
+        interface: str,
+        protocol: str,
+        source: str,
+        source_port: int,
+        target: str,
+        port: int,
+        patience: float = PATIENCE,
     ) -> tuple[bool, str]:
         """Send one packet; return whether a connection came about (UDP: whether it came in), what the client saw."""
         space = f"peer {interface}"
@@ -126,14 +134,14 @@ class StandIn:
                 pass
             except OSError as error:
                 return False, errno.errorcode.get(error.errno or 0, "?")
-            came = self._came(source_port, protocol)
+            came = self._came(source_port, protocol, patience)
             return came, "" if came else self._seen(client)
         finally:
             client.close()
             self.spaces.enter("host")
 
-    def _came(self, source_port: int, protocol: str) -> bool:
-        deadline = time.monotonic() + PATIENCE
+    def _came(self, source_port: int, protocol: str, patience: float) -> bool:
+        deadline = time.monotonic() + patience
         mine = [one for (_, kind, _, _), one in self.listeners.items() if kind == protocol]
         while (left := deadline - time.monotonic()) > 0:
             for one in select.select(mine, [], [], left)[0]:
