@@ -1,4 +1,4 @@
-"""docs/guides/netcat-recipes.md: every block is run by a shell, in a namespace of its own, and prints what it says."""
+"""docs/guides/netcat-recipes.md: a shell runs every block, in a namespace of its own, and prints what the page says."""
 
 from __future__ import annotations
 
