@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from portside.errors import PortsideError
@@ -60,6 +60,7 @@ WORDS = st.sampled_from(
         "-",
     ]
 )
+MANY = settings(max_examples=100, deadline=None)
 RULES = st.lists(WORDS, max_size=12).map(" ".join)
 VALUES = st.recursive(
     st.none()
@@ -122,6 +123,7 @@ VALUES = st.recursive(
 )
 
 
+@MANY
 @given(RULES, st.sampled_from(("ip", "ip6")))
 def test_any_rule_of_iptables(rule, family):
     text = f"*filter\n:INPUT ACCEPT [0:0]\n-A INPUT {rule}\nCOMMIT\n"
@@ -132,6 +134,7 @@ def test_any_rule_of_iptables(rule, family):
     assert len(table.chains[0].rules) == 1
 
 
+@MANY
 @given(
     st.text()
     | st.lists(
@@ -151,6 +154,7 @@ def test_any_text_as_a_save(text):
     assert isinstance(name_anonymous_chains(text), str)
 
 
+@MANY
 @given(
     st.lists(
         st.dictionaries(
