@@ -1,4 +1,4 @@
-"""docs/guides/netcat-recipes.md: a shell runs every block, in a namespace of its own, and prints what the page says."""
+"""docs/guides/netcat-recipes.md: a shell runs every block in a namespace of its own, and prints what it says."""
 
 from __future__ import annotations
 
