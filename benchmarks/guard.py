@@ -74,8 +74,7 @@ def texts() -> tuple[str, str, str]:
 def judged(printed: tuple[str, str, str], ports: tuple[int, ...]) -> int:
     """Return how many verdicts came of the programs' texts: our own part of the work."""
     json, four, six = printed
-    instead = iptables.by_place(iptables.from_save(four, "ip"))
-    instead |= iptables.by_place(iptables.from_save(six, "ip6"))
+    instead = iptables.saved_rules(four, "ip") | iptables.saved_rules(six, "ip6")
     judge = Judge(nft.from_json(json, instead), reading.read_environment())
     return len([judge.reach(Listener("tcp", port)).verdict for port in ports])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -218,3 +219,11 @@ def test_rulesets_print_and_tell_their_difference():
         ("-", "inet t i: tcp dport 22 accept"), ("+", "inet t i: tcp dport 23 accept"),
     ]  # fmt: skip
     assert list(difference(before, before)) == []
+
+
+def test_saved_rules_are_the_same_parsed_one_by_one():
+    text = (Path(__file__).parents[1] / "data" / "guard" / "ufw.v4").read_text()
+    lazy = iptables.saved_rules(text, "ip")
+    for place, rules in iptables.by_place(iptables.from_save(text, "ip")).items():
+        found = lazy.get(place, ())
+        assert tuple(found[number] for number in range(len(found))) == rules

@@ -152,6 +152,40 @@ def _options(words: list[Word]) -> Iterator[Option]:
             yield Option(where, name, negated, tuple(values))
 
 
+class SavedRules:
+    """The rules of one chain of a save, each parsed when it is asked for: few of a long chain are."""
+
+    def __init__(self, family: str, sets: Mapping[str, IpSet]) -> None:
+        self.lines: list[str] = []
+        self._family, self._sets = family, sets
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def __getitem__(self, place: int) -> Rule:
+        try:
+            return _rule(self.lines[place], self._family, self._sets)[1].replace(place=place + 1)
+        except (ValueError, IndexError) as error:
+            raise BadReply("read", "iptables-save", f"{error or 'a rule is cut'}") from error
+
+
+def saved_rules(
+    text: str, family: str, sets: Mapping[str, IpSet] | None = None
+) -> dict[tuple[str, str, str], SavedRules]:
+    """Return (family, table, chain) -> its rules of a save text, not parsed yet."""
+    found: dict[tuple[str, str, str], SavedRules] = {}
+    table = ""
+    for line in text.splitlines():
+        if line.startswith("*"):
+            table = line[1:].strip()
+            continue
+        chain = line.partition("-A ")[2].partition(" ")[0] if line[:1] in "[-" else ""
+        if chain:
+            rules = found.setdefault((family, table, chain), SavedRules(family, sets or {}))
+            rules.lines.append(line.strip())
+    return found
+
+
 def by_place(tables: tuple[Table, ...]) -> dict[tuple[str, str, str], tuple[Rule, ...]]:
     """Return (family, table, chain) -> its rules: what stands in for the opaque ones of an nft listing."""
     return {(table.family, table.name, chain.name): chain.rules for table in tables for chain in table.chains}

@@ -18,10 +18,17 @@ from portside.guard.sets import NamedSet, Sets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Any
+    from collections.abc import Mapping
+    from typing import Any, Protocol
 
-    Replacements = Mapping[tuple[str, str, str], Sequence[Rule]]
+    class Rules(Protocol):
+        """The rules of one chain, by place: a tuple, or `iptables.SavedRules`."""
+
+        def __len__(self) -> int: ...
+
+        def __getitem__(self, place: int, /) -> Rule: ...
+
+    Replacements = Mapping[tuple[str, str, str], Rules]
 
 PRIORITIES = {"raw": -300, "mangle": -150, "dstnat": -100, "filter": 0, "security": 50, "srcnat": 100}
 _NOTES = {"counter", "log", "comment", "ct helper", "ct timeout", "ct expectation", "secmark", "dup", "last"}
@@ -87,7 +94,7 @@ class Reader:
             )
         )
 
-    def _rules(self, family: str, bodies: list[dict[str, Any]], instead: Sequence[Rule] | None) -> list[Rule]:
+    def _rules(self, family: str, bodies: list[dict[str, Any]], instead: Rules | None) -> list[Rule]:
         matching = instead if instead is not None and len(instead) == len(bodies) else None
         made = []
         for place, body in enumerate(bodies):

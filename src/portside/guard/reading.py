@@ -58,7 +58,7 @@ def _from_nft(text: str) -> tuple[Table, ...]:
     if '"xt"' in text:
         for family in ("ip", "ip6"):
             save = firewall.iptables_save(family)
-            replacements.update(iptables.by_place(iptables.from_save(save, family, _ipsets(save))))
+            replacements.update(iptables.saved_rules(save, family, _ipsets(save)))
     tables = nft.from_json(text, replacements).tables
     return _named(tables) if has_anonymous_chains(text) else tables
 
