@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import socket
 import subprocess
@@ -274,3 +275,36 @@ def test_datagrams_and_unix_sockets(server, client, kind, tmp_path):
             assert started.reads(8) == b"question"
             started.writes(b"answer")
             assert asking.reads(6) == b"answer"
+
+
+LARGE = (1 << 30) if os.environ.get("PORTSIDE_LONG", "") not in ("", "0") else 100 << 20
+
+
+@pytest.mark.parametrize(("server", "client"), [("nc", "nc.openbsd"), ("nc.openbsd", "nc"), ("nc", "nc")])
+def test_much(server, client, tmp_path):
+    """100 MiB, 1 GiB in the long form: whole at the other end, with memory that does not grow with it."""
+    with (tmp_path / "in").open("wb") as file:
+        file.truncate(LARGE - 1)
+        file.seek(LARGE - 1)
+        file.write(b"x")
+    with (tmp_path / "in").open("rb") as file, (tmp_path / "out").open("wb") as out:
+        started, port = listening(server, stdin=subprocess.DEVNULL, stdout=out)
+        with started:
+            run(client, "-N", "127.0.0.1", port, stdin=file, timeout=120)
+            started.ends(120)
+    assert subprocess.run(["cmp", tmp_path / "in", tmp_path / "out"], timeout=120).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["nc", "nc.openbsd"])
+def test_a_reset_ends_a_client_in_order(name):
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        Started(name, "127.0.0.1", server.getsockname()[1]) as asking,
+    ):
+        peer, _ = server.accept()
+        peer.sendall(b"x")
+        assert asking.reads(1) == b"x"
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        peer.close()
+        assert asking.ends() == 0
+        assert asking.process.stderr.read() == b""
