@@ -26,9 +26,9 @@ class Chunk:
     """Columns over the probes of one `Probes`, and how far each is.
 
     `port`: the source port.  `numbers`: sequence numbers (uint32).  `attempts` (uint8).  `sent`: when the last
-    attempt was, in seconds of the engine's clock (float64); `before`: the one before it.  `decided` (bool),
-    `pending`: how many are not.  `lane` (uint8) and `hardware` (6 bytes each): which way out, filled in by `routes`.
-    `cursors[k]`: up to where attempt k has gone; `wake`: when the next attempt is due.
+    attempt was, in seconds of the engine's clock (float64).  `decided` (bool), `pending`: how many are not.  `lane`
+    (uint8) and `hardware` (6 bytes each): which way out, filled in by `routes`.  `cursors[k]`: up to where attempt k
+    has gone; `wake`: when the next attempt is due.
     """
 
     def __init__(self, probes: Probes, port: int, key: tuple[int, int], attempts: int) -> None:
@@ -44,7 +44,6 @@ class Chunk:
         self.numbers = self._hash(key)
         self.attempts = np.zeros(size, np.uint8)
         self.sent = np.zeros(size)
-        self.before = np.zeros(size)
         self.decided = np.zeros(size, bool)
         self._claims = np.zeros(size, np.int64)
         self.pending = size

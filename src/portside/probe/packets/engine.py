@@ -154,7 +154,6 @@ class Engine:
         """Tell the pace how it goes."""
         lost = ring.lost()
         self._counters.dropped += lost
-        self._verdicts.since = self._pace.slowed
         answered, late = self._verdicts.signs()
         self._pace.learn(time.monotonic(), lost=lost + self._out.waited, answered=answered, late=late)
         self._out.waited = 0
@@ -196,7 +195,6 @@ class Engine:
 
     def _dispatch(self, chunk: Chunk, at: NDArray[np.int64], attempt: int) -> None:
         chunk.attempts[at] = attempt + 1
-        chunk.before[at] = chunk.sent[at]
         self._lock.release()
         try:
             refused = self._out.send(chunk, at)

@@ -34,7 +34,6 @@ class Pace:
         self._then = self._looked = now
         self._lost = self._late = self._answered = 0
         self._careful = False
-        self.slowed = 0.0  # when the rate was halved last
 
     def begin(self, now: float, near: bool) -> None:
         """Choose the rate to begin with, now that it is known how far the targets are."""
@@ -69,13 +68,13 @@ class Pace:
         self._looked = now
         congested = self._answered >= _FEW and self._late > self._answered * _BAD_LINE
         if self._lost or congested:
-            self._slow(now, congested)
+            self._slow(congested)
         else:
             self.rate = min(self.rate * (1.05 if self._careful else 2.0), self._limit)
         self._lost = self._late = self._answered = 0
 
-    def _slow(self, now: float, congested: bool) -> None:
-        self._careful, self.slowed = True, now
+    def _slow(self, congested: bool) -> None:
+        self._careful = True
         self.rate = max(self.rate / 2, min(_LEAST, self._limit))
         why = "answers came only to repeated probes" if congested else "packets were lost on this host"
         self._say(f"slowed down: {why}")

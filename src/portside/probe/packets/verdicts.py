@@ -48,7 +48,6 @@ class Verdicts:
         self._hosts = space.addresses.size
         self._heard: set[object] = set()
         self._answered = self._late = 0
-        self.since = 0.0  # what was lost before this is no news to the pace
         self.tries = 1 + options.retries
         self.most_tries = self.tries + (_MORE_TRIES if options.retries else 0)
 
@@ -120,7 +119,7 @@ class Verdicts:
         once = chunk.attempts[at] == 1
         self._answered += len(at)
         late = len(at) - int(once.sum())
-        self._late += int((chunk.before[at] > self.since).sum()) if late else 0
+        self._late += late
         self._counters.late += late
         self._counters.answered += len(at)
         if late:
