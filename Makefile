@@ -15,8 +15,14 @@ help: ## this list
 run: $(VENV)/.run ## set up what running needs, then: portside $(ARGS)
 	@$(PYTHON_IN) $(VENV)/bin/portside $(ARGS) || test $$? -eq 1 # 1: the answer is no, or no port is open
 
+# All tests are dealt to three processes, because many wait; what must be alone comes after.
 test: lint ## set up what testing needs, then check style, types and run all tests
+ifeq ($(ARGS),)
+	@$(PYTHON_IN) -m pytest -n 3 --dist loadgroup -m "not alone"
+	@$(PYTHON_IN) -m pytest -m alone
+else
 	@$(PYTHON_IN) -m pytest $(ARGS)
+endif
 
 lint: $(VENV)/.dev ## check style and types
 	@$(PYTHON_IN) -m ruff check

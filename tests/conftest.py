@@ -12,10 +12,15 @@ NAMED = Path("/run/netns")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark everything below live/."""
+    """Mark everything below live/; deal a file's tests to one process, those of the live world all to the same.
+
+    There may be one world at a time: who looks at every namespace would find the other's sockets too.
+    """
     for item in items:
         if LIVE in item.path.parents:
             item.add_marker(pytest.mark.live)
+        in_world = "world" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("world" if in_world else str(item.path)))
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -25,13 +30,19 @@ def nothing_left_behind():
     yield
     children = child_processes(os.getpid())
     assert not children, f"tests left child processes: {children}"
-    left = named_namespaces() - before
+    left = {name for name in named_namespaces() - before if is_ours(name)}
     assert not left, f"tests left network namespaces: {left}"
 
 
 def named_namespaces() -> set[str]:
     """The names under /run/netns that say that we made them: others may come and go meanwhile."""
     return {path.name for path in NAMED.glob("portside*")} if NAMED.is_dir() else set()
+
+
+def is_ours(name: str) -> bool:
+    """Whether a name is not another session's that runs at the same time: theirs have their process's id in them."""
+    numbers = [int(word) for word in name.split("-") if word.isdecimal()]
+    return not numbers or os.getpid() in numbers
 
 
 def child_processes(pid: int) -> list[str]:

@@ -104,9 +104,22 @@ def space():
     made.close()
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In a worker: hand what the world lacks to the process that reports."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["missing"] = session.config.stash.get(MISSING, [])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: object) -> None:
+    """In the process that reports: take it."""
+    told = getattr(node, "workeroutput", {}).get("missing", [])
+    node.config.stash[MISSING] = [*node.config.stash.get(MISSING, []), *map(tuple, told)]
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what the world lacks here."""
-    for what, why in terminalreporter.config.stash.get(MISSING, []):
+    for what, why in dict.fromkeys(terminalreporter.config.stash.get(MISSING, [])):
         terminalreporter.write_line(f"not in the live world: {what}: {why}")
 
 

@@ -293,6 +293,7 @@ def test_who_of_udp_mptcp_and_nothing(world):
 # namespaces
 
 
+@pytest.mark.alone
 def test_every_namespace(world):
     said = run(world.space, "--netns", "all", "--columns", "port,netns", "--no-header")
     places = dict(line.split() for line in said.out.splitlines())

@@ -86,6 +86,7 @@ def test_the_list_fits_and_cuts_no_address(world, tmux, columns):
     assert ("COMMAND" in lines[0]) == (columns == 200)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("columns", WIDTHS)
 def test_other_commands_fit(tmux, columns):
     commands = [

@@ -109,6 +109,7 @@ def test_the_backlog_is_full_because_nobody_accepts(stage):
     assert stage.why("8080/tcp", "--to", "bind")["bind tcp"]["outcome"] in ("passed", "failed")
 
 
+@pytest.mark.alone
 def test_another_network_namespace_has_it(stage):
     with Namespace() as other:
         stage.start(f"made = listener(); ready(); {WAIT}", space=other)
