@@ -10,6 +10,7 @@ processor time of the server's process group, which is what a core can do.
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import os
 import shutil
 import signal
@@ -250,8 +251,13 @@ def echo_servers(plan: Plan) -> list[Server]:
             forks=True,
         ),
         Server("ncat -k", ("ncat", "-lk", "--exec", "/bin/cat", "127.0.0.1", str(ncat)), ncat, forks=True),
-        Server("uvloop", (sys.executable, LOAD, "uvloop", str(uvloop)), uvloop),
+        *[Server("uvloop", (sys.executable, LOAD, "uvloop", str(uvloop)), uvloop)][: has_uvloop()],
     ]
+
+
+def has_uvloop() -> bool:
+    """Return whether this peer is installed."""
+    return importlib.util.find_spec("uvloop") is not None
 
 
 def served_connections(plan: Plan) -> Section:

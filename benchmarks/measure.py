@@ -9,6 +9,7 @@ everybody.  Medians are compared; the best and the worst round are kept beside t
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import platform
 import statistics
@@ -142,8 +143,8 @@ def peak_floor() -> int:
 
 
 def ratio(slower: Result, faster: Result) -> float:
-    """Return how many times longer the first takes than the second."""
-    return slower.median / faster.median
+    """Return how many times longer the first takes than the second; `nan` where that took no time that shows."""
+    return slower.median / faster.median if faster.median else math.nan
 
 
 def table(results: Sequence[Result]) -> str:

@@ -1,9 +1,10 @@
 """How fast probes go out.
 
 A fixed rate is kept exactly: what may go is the rate times the time passed, less what went; a short stall is made up
-for, in steps.  Without one the rate doubles while all is well; on signs of loss it halves, and from then on grows by
-a twentieth at a time.  Signs of loss are: answers that the ring had no room for, packets that could not be sent, and
-a share of answers that came to a repeated probe alone, beyond what a bad line explains.
+for, in steps.  Without one the rate doubles while all is well; on signs of loss it halves, or falls to the rate of
+the answers where that is less, and from then on grows by a twentieth at a time.  Signs of loss are: answers that the
+ring had no room for, packets that could not be sent, and a share of answers that came to a repeated probe alone,
+beyond what a bad line explains.
 """
 
 from __future__ import annotations
@@ -65,16 +66,19 @@ class Pace:
         self._late += late
         if self.fixed or now - self._looked < _WINDOW:
             return
+        heard = self._answered / (now - self._looked)
         self._looked = now
         congested = self._answered >= _FEW and self._late > self._answered * _BAD_LINE
         if self._lost or congested:
-            self._slow(congested)
+            self._slow(congested, heard)
         else:
             self.rate = min(self.rate * (1.05 if self._careful else 2.0), self._limit)
         self._lost = self._late = self._answered = 0
 
-    def _slow(self, congested: bool) -> None:
+    def _slow(self, congested: bool, heard: float) -> None:
+        """Halve the rate; where the way is narrow go at once to what it let through, `heard` answers per second."""
         self._careful = True
-        self.rate = max(self.rate / 2, min(_LEAST, self._limit))
+        slower = min(self.rate / 2, heard) if congested else self.rate / 2
+        self.rate = max(slower, min(_LEAST, self._limit))
         why = "answers came only to repeated probes" if congested else "packets were lost on this host"
         self._say(f"slowed down: {why}")
