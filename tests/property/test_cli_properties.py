@@ -13,8 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests import fakemachine
 
-from portside.cli import COMMANDS, json_form, main, port_table, socket_table
+from portside.cli import COMMANDS, json_form, load, main, port_table, socket_table
 from portside.cli.output import Output, clean, cut, display_width, fit
+from portside.cli.parsing import parse
+from portside.errors import PortsideError
+from portside.faces import FACES
 from portside.see.ports import Holder, OpenPort
 from portside.see.reach import ANYONE, NOBODY, NOT_LISTENING, SOME, UNKNOWN
 from portside.see.records import Backlog, Container, Endpoint, Owner, Process, Queues, Socket, Timer
@@ -44,13 +47,40 @@ FILTERS = [
     "proc", "web", "src", "127.0.0.1", "8000-8100,9", "sport=80|dport=9", "'", '"a', "\\", "dst", "::1",
     "10/8", "!=", ">", "{", "!",
 ]  # fmt: skip
-WORD = st.one_of(st.sampled_from([*COMMANDS, *OPTIONS, *FILTERS]), ANY_TEXT)
+# Only these are run with any words: the others change the machine, make files, listen, or talk to hosts.
+READING = ["list", "who", "name", "doctor", "changes", "rules"]
+ACTING = {*COMMANDS, *FACES} - {*READING}
+WORD = st.one_of(st.sampled_from([*READING, *OPTIONS, *FILTERS]), ANY_TEXT)
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(WORD, max_size=7))
 def test_any_words_end_well(machine, words):
-    run_words([word for word in words if not word.startswith("--watch")])
+    run_words([word for word in words if word not in ACTING and not word.startswith("--watch")])
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(list(COMMANDS)), st.lists(WORD, max_size=5))
+def test_any_words_are_values_or_a_usage_error(name, words):
+    """Of every command, that reads or changes: its words alone, nothing is done."""
+    code, said = parsed(name, words)
+    assert code in (None, 0, 2)
+    assert code != 2 or said.startswith("portside: ")
+
+
+def parsed(name, words):
+    """Return the exit code that the words of a command end with (None: they are values), and what is said."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdout", out)
+        patch.setattr(sys, "stderr", err)
+        try:
+            parse(load(name), words)
+        except SystemExit as end:
+            return end.code, err.getvalue()
+        except PortsideError as error:
+            return 2, f"portside: {error}"
+    return None, ""
 
 
 @settings(max_examples=60, deadline=None)
