@@ -168,13 +168,15 @@ def test_loss_halves_the_rate_and_says_so():
     assert made.rate == 2 * first
     made.learn(2.0, answered=100, late=1)
     assert made.rate == 4 * first, "one in a hundred is a bad line, not our doing"
-    made.learn(3.0, answered=100, late=20)
+    made.learn(3.0, answered=1_000_000, late=200_000)
     assert made.rate == 2 * first
     made.learn(4.0, lost=1)
     assert made.rate == first
     made.learn(5.0)
     assert made.rate == pytest.approx(1.05 * first), "from then on carefully"
-    assert len(said) == 2
+    made.learn(7.0, answered=10_000, late=2_000)
+    assert made.rate == 5_000, "a narrow way: what it let through in a second"
+    assert len(said) == 3
 
 
 def test_adapting_stays_below_the_limit():
