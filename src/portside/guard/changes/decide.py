@@ -14,7 +14,7 @@ from portside.guard.changes.denials import denial_of
 from portside.guard.changes.managers import firewalld, iptables, nft_chain
 from portside.guard.changes.plan import Plan, Run
 from portside.guard.changes.wish import BLOCK, OPEN, REDIRECT, UNBLOCK, Wish, parse_network
-from portside.guard.packet import DEPENDS, NO, YES, Judgement, Packet
+from portside.guard.packet import DEPENDS, NO, YES, Judgement, Packet, number
 from portside.guard.plain import judge_packet
 from portside.record import Record
 from portside.system import admin_session, commands
@@ -58,7 +58,6 @@ class Decision(Record):
     wish: Wish
     plan: Plan
     own: bool = False
-    number: int = 0
     scene: Scene | None = None
     changed: tuple[Difference, ...] = ()
     refusal: str = ""
@@ -139,20 +138,20 @@ def _own(wish: Wish, scene: Scene) -> tuple[Decision, Ruleset]:
         _refuse_second_turn(wish, scene)
     plan = _translation(wish, scene) if wish.verb == REDIRECT else Plan("portside", (), ())
     table = scene_of.table_with(wish, scene)
-    return Decision(wish, plan, True, scene.number), simulate.with_table(scene.rules, table)
+    return Decision(wish, plan, True), simulate.with_table(scene.rules, table)
 
 
 def _refuse_second_turn(wish: Wish, scene: Scene) -> None:
     """Refuse to redirect what is redirected: the first rule would win, and the second do nothing."""
-    for number, other in scene_of.in_force(scene.known):
+    for earlier, other in scene_of.in_force(scene.known):
         both = other.verb == REDIRECT and {other.interface, wish.interface} & {"", other.interface}
         if both and any(
             mine == theirs and ports.first <= others.last and others.first <= ports.last
             for mine, ports in wish.ports
             for theirs, others in other.ports
         ):
-            reason = f"change {number} redirects it already, to {other.target}"
-            raise BadRequest("redirect", f"{wish}"[9:], reason, f"run: portside undo {number}")
+            reason = f"change {earlier} redirects it already, to {other.target}"
+            raise BadRequest("redirect", f"{wish}"[9:], reason, f"run: portside undo {earlier}")
 
 
 def _translation(wish: Wish, scene: Scene) -> Plan:
@@ -222,7 +221,7 @@ def _opening(
     if own:
         rules = simulate.with_table(rules, scene_of.table_with(wish, scene))
     named = plan.replace(manager=", ".join(filter(None, (plan.manager, "portside" if own else ""))))
-    return Decision(wish, named, own, scene.number), rules
+    return Decision(wish, named, own), rules
 
 
 def _open_already(wish: Wish, before: list[Judgement]) -> str:
@@ -274,7 +273,7 @@ def _lock_out(scene: Scene | None, after: Ruleset) -> str:
     if session is None or scene is None:
         return ""
     family = "ip6" if ":" in session.client else "ip"
-    way = scene.environment.way(family, samples.number_of(session.client))
+    way = scene.environment.way(family, number(session.client))
     name = way.device if way is not None else ""
     packet = Packet(name, "tcp", session.client, session.server, session.server_port, session.client_port)
     old = judge_packet(scene.rules, scene.environment, packet)

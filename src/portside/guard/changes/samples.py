@@ -7,7 +7,7 @@ family, interface, near or far, first and last port.
 from __future__ import annotations
 
 from portside.guard.changes.wish import BLOCK, UNBLOCK, parse_network
-from portside.guard.packet import Packet, text
+from portside.guard.packet import Packet, number, text
 from portside.ports.address import format_address
 from portside.record import Record
 
@@ -83,7 +83,7 @@ def _sources(
     near = neighbour(address)
     if near:
         yield near, f"{device.name}'s own network"
-    way = environment.way(address.family, number_of(FAR[address.family]))
+    way = environment.way(address.family, number(FAR[address.family]))
     if way is not None and way.device == device.name:
         yield FAR[address.family], f"anyone beyond {device.name}"
 
@@ -98,13 +98,6 @@ def neighbour(address: Address) -> str:
         if one != address.value:
             return text(address.family, one)
     return ""
-
-
-def number_of(address: str) -> int:
-    """Return an address as a number."""
-    from portside.guard.packet import number
-
-    return number(address)
 
 
 def _inside(network: Network) -> str:
