@@ -179,6 +179,23 @@ def test_loss_halves_the_rate_and_says_so():
     assert len(said) == 3
 
 
+@pytest.mark.parametrize("loss", [0.02, 0.04])
+def test_a_bad_line_holds_no_rate_down(loss):
+    """Chance alone puts a small share of answers over any limit now and then: it must not matter."""
+    random = numpy.random.default_rng(5)
+    made = pace.Pace(0.0, 200_000.0, 0.0, lambda text: None)
+    made.begin(0.0, near=True)
+    for moment in range(20):  # the worst beginning: everything came late
+        made.learn(0.06 * moment, answered=100, late=100)
+    assert made.rate == 500
+    now = 1.2
+    while made.rate < 100_000 and now < 60:
+        now += 0.06
+        answered = int(made.rate * 0.06)
+        made.learn(now, answered=answered, late=int(random.binomial(answered, loss)))
+    assert now < 12, f"{made.rate:.0f} a second after {now:.0f} s"
+
+
 def test_adapting_stays_below_the_limit():
     made = pace.Pace(0.0, 1500.0, 0.0, lambda text: None)
     for second in range(20):

@@ -4,7 +4,8 @@ A fixed rate is kept exactly: what may go is the rate times the time passed, les
 for, in steps.  Without one the rate doubles while all is well; on signs of loss it halves, or falls to the rate of
 the answers where that is less, and from then on grows by a twentieth at a time.  Signs of loss are: answers that the
 ring had no room for, packets that could not be sent, and a share of answers that came to a repeated probe alone,
-beyond what a bad line explains.
+beyond what a bad line and chance explain.  That share is taken over the answers since the last slowing down: the few
+of a twentieth of a second are often over it on a line that loses one in fifty, and would hold the rate down for good.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ _NEAR, _FAR = 200_000.0, 10_000.0  # probes per second to begin with: own networ
 _LEAST = 500.0
 _MOST = 1e8
 _BAD_LINE = 0.05  # share of answers to repeats that is not yet taken for our own doing
-_FEW = 20  # answers too few to conclude from
+_CHANCE = 3.0  # standard deviations of such a share that chance is given (late answers are counted: Poisson)
+_MEMORY = 20_000  # answers that the share is taken over, at most
 
 
 class Pace:
@@ -33,7 +35,8 @@ class Pace:
         self._say = say
         self._credit = 0.0
         self._then = self._looked = now
-        self._lost = self._late = self._answered = 0
+        self._lost = self._heard = 0
+        self._late = self._answered = 0.0  # since the last slowing down; half is forgotten at `_MEMORY`
         self._careful = False
 
     def begin(self, now: float, near: bool) -> None:
@@ -62,22 +65,27 @@ class Pace:
     def learn(self, now: float, *, lost: int = 0, answered: int = 0, late: int = 0) -> None:
         """Take in signs: packets lost here, answers, and those of them that came to a repeated probe."""
         self._lost += lost
+        self._heard += answered
         self._answered += answered
         self._late += late
         if self.fixed or now - self._looked < _WINDOW:
             return
-        heard = self._answered / (now - self._looked)
+        heard = self._heard / (now - self._looked)
         self._looked = now
-        congested = self._answered >= _FEW and self._late > self._answered * _BAD_LINE
+        usual = self._answered * _BAD_LINE
+        congested = self._late > usual + _CHANCE * max(usual, 1.0) ** 0.5
         if self._lost or congested:
             self._slow(congested, heard)
         else:
             self.rate = min(self.rate * (1.05 if self._careful else 2.0), self._limit)
-        self._lost = self._late = self._answered = 0
+        self._lost = self._heard = 0
+        if self._answered > _MEMORY:
+            self._answered, self._late = self._answered / 2, self._late / 2
 
     def _slow(self, congested: bool, heard: float) -> None:
         """Halve the rate; where the way is narrow go at once to what it let through, `heard` answers per second."""
         self._careful = True
+        self._answered = self._late = 0.0
         slower = min(self.rate / 2, heard) if congested else self.rate / 2
         self.rate = max(slower, min(_LEAST, self._limit))
         why = "answers came only to repeated probes" if congested else "packets were lost on this host"
