@@ -82,7 +82,8 @@ class Firewalled:
         for process in reversed(self._processes):
             process.kill()
             process.wait()
-            process.stdout.close()
+            for stream in filter(None, (process.stdin, process.stdout)):
+                stream.close()
         self.client.close()
         self.space.close()
         shutil.rmtree(self._directory, ignore_errors=True)
@@ -119,10 +120,22 @@ class Firewalled:
 
     def run(self, *argv: str, input: str = "", env: dict[str, str] | None = None):
         """Run a command on the host."""
+        return self.space.run(self._inside(*argv, env=env), input=input, timeout=60)
+
+    def start(self, *argv: str) -> subprocess.Popen[str]:
+        """Start a command on the host, its standard streams through pipes; it ends with the host at the latest."""
+        started = subprocess.Popen(
+            self._inside(*argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            preexec_fn=self.space.enter,
+        )  # fmt: skip
+        self._processes.append(started)
+        return started
+
+    def _inside(self, *argv: str, env: dict[str, str] | None = None) -> list[str]:
         inside = ["nsenter", "--mount", "--pid", "--target", str(self.keeper)]
         state = {"PORTSIDE_STATE": f"{self._directory}/portside", "PYTHONPATH": str(SOURCE)} | (env or {})
         words = ["env", "-u", "SSH_CONNECTION", *(f"{name}={value}" for name, value in state.items())]
-        return self.space.run([*inside, *words, *argv], input=input, timeout=60)
+        return [*inside, *words, *argv]
 
     def must(self, *argv: str, input: str = "") -> str:
         """Run a command that has to succeed; return what it printed."""

@@ -96,8 +96,14 @@ def reach(client, port=7080, address="192.0.2.1", source=None, timeout=0.4):
     return client.call(attempt)
 
 
+def make_here(wish, how=NOTHING, **more):
+    with journal.Journal() as opened:
+        apply.recover(opened)
+        return apply.make(opened, wish, how, own=True, **more)
+
+
 def make(space, wish, how=NOTHING, **more):
-    return space.call(lambda: apply.make(wish, how, own=True, **more))
+    return space.call(lambda: make_here(wish, how, **more))
 
 
 def ruleset(space):
@@ -257,7 +263,7 @@ def test_what_somebody_confirms_stays(pair):
 def test_the_holder_outlives_the_session(pair):
     """The maker and everything of its session is killed; the way back is taken all the same."""
     host, client = pair
-    maker = "apply.make(CLOSE, NOTHING, own=True, confirm=2.0); print('made', flush=True); time.sleep(60)"
+    maker = "make_here(CLOSE, confirm=2.0); print('made', flush=True); time.sleep(60)"
     started = child(host, HERE + maker)
     assert started.stdout.readline() == b"made\n"
     os.killpg(started.pid, signal.SIGHUP)
@@ -282,7 +288,7 @@ def test_with_the_holder_dead_too_the_next_one_takes_it_back(pair):
 
         apply.Holder = watched
         try:
-            apply.make(CLOSE, NOTHING, own=True, confirm=0.5)
+            make_here(CLOSE, confirm=0.5)
         finally:
             apply.Holder = kept
         os.kill(holders[0], signal.SIGKILL)
@@ -299,9 +305,9 @@ def test_with_the_holder_dead_too_the_next_one_takes_it_back(pair):
 # Kills itself at the Nth thing it does to the machine (before or after it), in a plan of several steps.
 KILLED = """
 import os, signal, sys
-from portside.guard.changes import apply, plan
+from portside.guard.changes import plan
 from portside.system import commands
-from tests.live.test_changes_live import CLOSE
+from tests.live.test_changes_live import CLOSE, make_here
 
 at, after, root = int(sys.argv[1]), sys.argv[2] == "after", sys.argv[3]
 done = 0
@@ -325,7 +331,7 @@ steps = (
     plan.Run(("nft", "-f", "-"), 'add rule inet other input tcp dport 7082 drop comment "portside:1"\\n'),
 )
 back = (plan.Write(root + "/file", None), plan.Pull("inet", "other", "input", "portside:1"))
-apply.make(CLOSE, plan.Plan("nftables", steps, back), own=True)
+make_here(CLOSE, plan.Plan("nftables", steps, back))
 print(done)
 """
 
@@ -397,7 +403,7 @@ def test_a_full_disk_changes_nothing(pair, tmp_path):
         (tmp_path / "filler").write_bytes(b"x" * 4096)
         os.environ["PORTSIDE_STATE"] = str(tmp_path)
         try:
-            apply.make(CLOSE, NOTHING, own=True)
+            make_here(CLOSE)
         except PortsideError as error:
             return str(error)
 
@@ -414,7 +420,7 @@ def test_a_full_disk_changes_nothing(pair, tmp_path):
 
 def test_two_changes_at_once_are_made_one_after_the_other(pair):
     host, _ = pair
-    script = "n = int(sys.argv[1]); apply.make(Wish('close', (('tcp', Range(n, n)),)), NOTHING, own=True)"
+    script = "n = int(sys.argv[1]); make_here(Wish('close', (('tcp', Range(n, n)),)))"
     started = [child(host, HERE + script, str(9000 + n)) for n in range(6)]
     assert [one.wait(60) for one in started] == [0] * 6
     for one in started:

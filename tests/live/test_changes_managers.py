@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import time
 
 import pytest
@@ -304,3 +306,77 @@ def test_another_tool_reloads_meanwhile(nftables):
     for _ in range(states.count("kept")):
         assert nftables.portside("undo").returncode == 0
     assert nftables.rules().strip() == STRICT.strip()
+
+
+# Decides, says so, waits for a line, makes the change, and tells its number (0: there was nothing left to do).
+PLANNED_FIRST = """
+import sys
+from portside.guard.changes import decide, making
+from portside.guard.changes.wish import Wish
+from portside.ports.number import Range
+
+first, last = int(sys.argv[1]), int(sys.argv[2])
+decision = decide.decide(Wish("open", (("tcp", Range(first, last)),)))
+print(decision.scene.number, flush=True)
+sys.stdin.readline()
+_, change = making.make(decision)
+print(change.number if change else 0, flush=True)
+"""
+
+
+def make_at_once(host, *ranges):
+    """Plan openings of these ports in the same moment, then make all of them; return (planned, made) of each."""
+    makers = [
+        host.start(sys.executable, "-c", PLANNED_FIRST, str(first), str(last)) for first, last in ranges
+    ]
+    planned = [int(maker.stdout.readline()) for maker in makers]
+    for maker in makers:
+        maker.stdin.write("go\n")
+        maker.stdin.flush()
+    made = [int(maker.stdout.readline()) for maker in makers]
+    assert [maker.wait(60) for maker in makers] == [0] * len(makers)
+    return planned, made
+
+
+@pytest.mark.parametrize("manager", ["iptables", "nftables"])
+def test_two_planned_at_once_are_undone_one_by_one(manager, request):
+    """Each carries a number of its own in its rules, though both were planned with the same."""
+    host = request.getfixturevalue(manager)
+    closed = host.reach()
+    for _ in range(20 if os.environ.get("PORTSIDE_LONG") else 1):
+        before = host.rules()
+        planned, made = make_at_once(host, (7080, 7080), (7081, 7081))
+        assert planned[0] == planned[1] == min(made)
+        assert made[0] != made[1]
+        assert host.reach() == host.reach(7081) == "open"
+        for number in made:
+            assert f"portside:{number}" in host.rules()
+        assert host.portside("undo", str(made[0])).returncode == 0
+        assert (host.reach(), host.reach(7081)) == (closed, "open")
+        assert host.portside("undo", str(made[1])).returncode == 0
+        assert host.reach(7081) == closed
+        assert host.rules() == before
+
+
+def test_what_another_opened_meanwhile_is_not_opened_again(nftables):
+    before = nftables.rules()
+    planned, made = make_at_once(nftables, (7080, 7080), (7080, 7080), (7080, 7080))
+    assert (planned, sorted(made)) == ([1, 1, 1], [0, 0, 1])
+    assert nftables.portside("undo").returncode == 0
+    assert nftables.rules() == before
+
+
+def test_a_plan_is_made_anew_after_an_undo(nftables):
+    """The opening was planned beside a closing of ours, which is gone when it is made: nothing stays of our table."""
+    before = nftables.rules()
+    assert nftables.portside("close", "7080").returncode == 0
+    opener = nftables.start(sys.executable, "-c", PLANNED_FIRST, "7080", "7080")
+    assert opener.stdout.readline() == "2\n"
+    assert nftables.portside("undo").returncode == 0
+    opener.stdin.write("go\n")
+    opener.stdin.flush()
+    assert opener.stdout.readline() == "2\n"
+    assert nftables.reach() == "open"
+    assert "inet portside" not in nftables.rules()
+    assert nftables.portside("undo").returncode == 0
+    assert nftables.rules() == before

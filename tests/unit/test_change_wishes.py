@@ -7,8 +7,11 @@ import json
 import pytest
 
 from portside.errors import BadReply, BadRequest
+from portside.guard import model
 from portside.guard.changes import change as changes
-from portside.guard.changes import plan
+from portside.guard.changes import making, plan
+from portside.guard.changes.decide import Decision
+from portside.guard.changes.scene import Scene
 from portside.guard.changes.wish import (
     Network,
     Rate,
@@ -22,6 +25,7 @@ from portside.guard.changes.wish import (
     parse_rate,
     parse_target,
 )
+from portside.guard.environment import Environment
 from portside.ports.number import Range
 
 
@@ -161,3 +165,22 @@ def test_what_is_in_force():
     found = changes.active(known, now=100, boot="b", network=1)
     assert found == [(1, Wish("block", addresses=("192.0.2.2",))), (5, Wish("close"))]
     assert changes.active([known[0], record(7, block.replace(verb="unblock"))], 100, "b", 1) == []
+
+
+def test_a_plan_is_overtaken_by_every_other_change():
+    """A number that another change got, and rules that went with one that was undone."""
+    one, two = record(1, Wish("close")), record(2, Wish("open", log=True))
+    scene = Scene(model.Ruleset(), Environment((), ()), (), (one,), 2, False)
+    decision = Decision(Wish("open"), plan.Plan("", (), ()), scene=scene)
+    assert not making.is_overtaken(decision, {1: changes.from_plain(changes.to_plain(one))})
+    assert making.is_overtaken(decision, {1: one, 2: two})
+    assert making.is_overtaken(decision, {1: one.replace(state="undone")})
+    assert making.is_overtaken(decision, {})
+
+
+@pytest.mark.parametrize("decided", [{"nothing": "open already"}, {"refusal": "would cut us off"}])
+def test_without_anything_to_do_the_journal_is_left_alone(decided, monkeypatch, tmp_path):
+    monkeypatch.setenv("PORTSIDE_STATE", str(tmp_path / "none"))
+    decision = Decision(Wish("open"), plan.Plan("", (), ()), **decided)
+    assert making.make(decision) == (decision, None)
+    assert not (tmp_path / "none").exists()

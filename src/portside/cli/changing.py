@@ -80,9 +80,14 @@ def wish_of(verb: str, arguments: SimpleNamespace, **more: Any) -> Wish:
 
 def carry_out(wish: Wish, arguments: SimpleNamespace, output: Output) -> int:
     """Decide, show or make the change; exit 0 made (or to be made), 1 nothing to do, 2 refused."""
-    from portside.guard.changes.decide import check, decide
+    from portside.guard.changes.decide import decide
 
-    decision = decide(wish, lasting=arguments.persist)
+    decision, change = decide(wish, lasting=arguments.persist), None
+    if not arguments.dry_run:
+        from portside.guard.changes.making import make
+
+        confirm = arguments.confirm or 0
+        decision, change = make(decision, confirm=confirm, lasting=arguments.persist, insist=arguments.force)
     if decision.nothing:
         output.note(decision.nothing)
         if output.json:
@@ -92,19 +97,9 @@ def carry_out(wish: Wish, arguments: SimpleNamespace, output: Output) -> int:
     if arguments.dry_run:
         _show(decision, output)
         return FAILED if refused else FOUND
-    if refused:
+    if change is None:
         output.note(f"{wish}: {refused}; insist with --force, or look at it with --dry-run")
         return FAILED
-    from portside.guard.changes.apply import make
-
-    change = make(
-        wish,
-        decision.plan,
-        own=decision.own,
-        confirm=arguments.confirm or 0,
-        lasting=arguments.persist,
-        check=lambda: check(decision, insist=arguments.force),
-    )
     if output.json:
         output.envelope("change", [change_form(change, decision)])
         return FOUND

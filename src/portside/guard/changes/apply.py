@@ -1,10 +1,11 @@
 """Making changes: locked, written down first, by a process that can die at any moment.
 
-The order is what makes it safe.  Under the lock: what others left unfinished is taken back; the holder starts
-(`hold.py`); the change is written down as `applying`, with its way back; the steps are run; the state becomes `kept`,
-or `waiting` until somebody confirms.  Whatever stops us in between, the holder finds `applying` and takes it back;
-if it dies too, the next one who comes does.  The part of our own table is not a list of steps: the table is made what
-the journal says (`own_table`), in one transaction, so going back is making it without the change.
+The order is what makes it safe.  Under the lock: what others left unfinished is taken back, and the change is decided
+anew if others came in between (`making.py`); the holder starts (`hold.py`); the change is written down as `applying`,
+with its way back; the steps are run; the state becomes `kept`, or `waiting` until somebody confirms.  Whatever stops
+us in between, the holder finds `applying` and takes it back; if it dies too, the next one who comes does.  The part
+of our own table is not a list of steps: the table is made what the journal says (`own_table`), in one transaction, so
+going back is making it without the change.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from portside.system.holder import Holder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from portside.guard.changes.plan import Plan, Step
     from portside.guard.changes.wish import Wish
@@ -39,6 +40,7 @@ NFT_LOAD = ("nft", "-f", "-")
 
 
 def make(
+    book: Journal,
     wish: Wish,
     how: Plan,
     *,
@@ -47,39 +49,41 @@ def make(
     lasting: bool = False,
     check: Callable[[], None] | None = None,
 ) -> Change:
-    """Make a change and return it as it was written down.
+    """Make a change and return it as it was written down.  The lock must be held since it was planned or looked over.
 
     `confirm` is how long it stands unless somebody confirms, in seconds.  `check` looks at the rules that are in
     force then, and raises where they do not do what was asked.  Raises what it or the failing step raised, with
     everything taken back.
     """
-    with journal.Journal() as book:
-        recover(book)
-        known = changes_of(book)
-        change = Change(
-            number=max(known, default=0) + 1, wish=wish, manager=how.manager, own=own, back=how.back,
-            state=APPLYING, at=time.time(), boot=journal.boot_id(), network=journal.network(),
-            deadline=journal.clock() + confirm if confirm else 0.0, lasting=lasting,
-        )  # fmt: skip
-        holder = Holder(change.number)
-        try:
-            _write(book, change)
-            holder.await_ready()
-            _go(book, change, how.steps)
-            if check is not None:
-                check()
-            made = change.replace(state=WAITING if confirm else KEPT)
-            _write(book, made)
-        except BaseException as error:
-            failed = take_back(book, change, FAILED, str(error) or type(error).__name__)
-            if failed and change.number in changes_of(book):
-                raise PortsideError(
-                    "take back", f"change {change.number}", failed, "see 'portside changes'"
-                ) from error
-            raise
-        finally:
-            holder.release()
-        return made
+    change = Change(
+        number=next_number(book.records()), wish=wish, manager=how.manager, own=own, back=how.back,
+        state=APPLYING, at=time.time(), boot=journal.boot_id(), network=journal.network(),
+        deadline=journal.clock() + confirm if confirm else 0.0, lasting=lasting,
+    )  # fmt: skip
+    holder = Holder(change.number)
+    try:
+        _write(book, change)
+        holder.await_ready()
+        _go(book, change, how.steps)
+        if check is not None:
+            check()
+        made = change.replace(state=WAITING if confirm else KEPT)
+        _write(book, made)
+    except BaseException as error:
+        failed = take_back(book, change, FAILED, str(error) or type(error).__name__)
+        if failed and change.number in changes_of(book):
+            raise PortsideError(
+                "take back", f"change {change.number}", failed, "see 'portside changes'"
+            ) from error
+        raise
+    finally:
+        holder.release()
+    return made
+
+
+def next_number(known: Iterable[int]) -> int:
+    """Return the number that the next change gets; its rules carry it."""
+    return max(known, default=0) + 1
 
 
 def confirm() -> list[Change]:

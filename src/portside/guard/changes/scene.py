@@ -19,7 +19,7 @@ from portside.system import admin_session, commands, journal, netns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from portside.guard.changes.wish import Wish
     from portside.guard.environment import Environment
@@ -46,13 +46,18 @@ def read_scene(wish: Wish) -> Scene:
     """Return the host as it is; raises NotPermitted where the rules or the journal may not be read."""
     with journal.Journal() as book:
         apply.recover(book)
-        by_number = apply.changes_of(book)
-    known = tuple(by_number[number] for number in sorted(by_number))
+        known = apply.changes_of(book)
+    return scene_with(known, wish)
+
+
+def scene_with(known: Mapping[int, Change], wish: Wish) -> Scene:
+    """Return the host as it is, with these changes of ours; raises NotPermitted where the rules may not be read."""
+    changes = tuple(known[number] for number in sorted(known))
     rules, there = others_rules(), own_table.is_there()
     if there:
-        rules = simulate.with_table(rules, _as_nft_lists(in_force(known), wish))
-    number = max(by_number, default=0) + 1
-    return Scene(rules, reading.read_environment(), _listening(), known, number, there)
+        rules = simulate.with_table(rules, _as_nft_lists(in_force(changes), wish))
+    number = apply.next_number(known)
+    return Scene(rules, reading.read_environment(), _listening(), changes, number, there)
 
 
 def others_rules() -> Ruleset:
