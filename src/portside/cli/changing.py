@@ -28,8 +28,6 @@ def _seconds(text: str) -> int:
         raise ValueError(str(error)) from None
 
 
-MOST_SHOWN = 12  # lines of a difference
-
 SAFETY = (
     Argument(("--dry-run",), "print the plan and who would gain or lose, change nothing"),
     Argument(
@@ -108,6 +106,7 @@ def carry_out(wish: Wish, arguments: SimpleNamespace, output: Output) -> int:
 
 
 def _show(decision: Decision, output: Output) -> None:
+    from portside.cli import difference
     from portside.guard.changes.plan import describe
 
     if output.json:
@@ -117,34 +116,17 @@ def _show(decision: Decision, output: Output) -> None:
     text = decision.script and f"nft -f - <<'END'\n{decision.script}END\n"
     for line in (text + describe(decision.plan.steps)).splitlines():
         output.write(f"  {output.clean(line)}\n")
-    _difference(decision, output)
+    difference.show(decision, output)
     for note in (*decision.plan.notes, decision.refusal):
         if note:
             output.note(note)
 
 
-def _difference(decision: Decision, output: Output) -> None:
-    """Write who gains and who loses."""
-    from portside.cli.output import Column
-
-    if not decision.changed:
-        output.note("nobody gains or loses a port that has a listener or was named")
-        return
-    columns = (
-        Column("word", "", lambda item: item.word),
-        Column("port", "", lambda item: f"{item.port}/{item.protocol}"),
-        Column("sources", "", lambda item: item.sources),
-        Column("verdict", "", lambda item: f"{item.before} -> {item.after}"),
-        Column("because", "", lambda item: item.because, shrink=1),
-    )
-    output.table(decision.changed[:MOST_SHOWN], columns, header=False)
-    if len(decision.changed) > MOST_SHOWN:
-        output.note(f"and {len(decision.changed) - MOST_SHOWN} more: see --json")
-
-
 def _told(change: Change, decision: Decision, output: Output) -> None:
+    from portside.cli import difference
+
     output.write(f"change {change.number}: {output.clean(str(change.wish))}, through {change.manager}\n")
-    _difference(decision, output)
+    difference.show(decision, output)
     for note in decision.plan.notes:
         output.note(note)
     if change.deadline:
@@ -153,6 +135,7 @@ def _told(change: Change, decision: Decision, output: Output) -> None:
 
 def plan_form(decision: Decision) -> dict[str, Any]:
     """Return a plan as JSON has it."""
+    from portside.cli import difference
     from portside.guard.changes.plan import to_plain
 
     return {
@@ -161,7 +144,7 @@ def plan_form(decision: Decision) -> dict[str, Any]:
         "script": decision.script,
         "steps": to_plain(decision.plan.steps),
         "back": to_plain(decision.plan.back),
-        "difference": [dict(item.items()) for item in decision.changed],
+        "difference": [difference.form(item) for item in decision.changed],
         "refusal": decision.refusal,
         "notes": list(decision.plan.notes),
     }
@@ -169,6 +152,7 @@ def plan_form(decision: Decision) -> dict[str, Any]:
 
 def change_form(change: Change, decision: Decision | None = None) -> dict[str, Any]:
     """Return a change as JSON has it."""
+    from portside.cli import difference
     from portside.cli.output import iso_time
     from portside.guard.changes.apply import standing
     from portside.guard.changes.change import wish_to_plain
@@ -185,5 +169,5 @@ def change_form(change: Change, decision: Decision | None = None) -> dict[str, A
         "wish": wish_to_plain(change.wish),
     }
     if decision is not None:
-        form["difference"] = [dict(item.items()) for item in decision.changed]
+        form["difference"] = [difference.form(item) for item in decision.changed]
     return form

@@ -83,7 +83,8 @@ def because_rule(table: Table, chain: Chain, rule: Rule) -> Because:
     """Return the words for a rule that decided."""
     if rule.handle:
         return Because(str(table), chain.name, rule.handle, rule.text)
-    return Because(str(table), chain.name, 0, f"{rule.text} (rule {rule.place})")
+    place = f" (rule {rule.place})" if rule.place else ""  # one that is planned has none yet
+    return Because(str(table), chain.name, 0, f"{rule.text}{place}")
 
 
 def because_policy(table: Table, chain: Chain) -> Because:

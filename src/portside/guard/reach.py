@@ -9,13 +9,13 @@ answers go back to by it, and that the kernel does not refuse there.
 
 from __future__ import annotations
 
-from portside.guard.bdd import ALL, EMPTY, merge
-from portside.guard.environment import BROADCAST, IPV4, IPV6, LOCAL, LOOPBACK, MULTICAST_SPAN, WIDTH
+from portside.guard.bdd import ALL, EMPTY
+from portside.guard.crossing import Crossing, goal, ranked, source_spans, sources
+from portside.guard.environment import IPV4, IPV6, WIDTH
 from portside.guard.model import Nat
 from portside.guard.packet import DEPENDS, NO, YES, Because, Packet, number, text
 from portside.guard.space import BELOW_SOURCES, QUESTIONS, VARS, Var
-from portside.guard.symbolic import Engine, Stop
-from portside.guard.trips import Arrival, Trips, own_addresses
+from portside.guard.symbolic import Engine
 from portside.record import Record
 
 TYPE_CHECKING = False
@@ -24,14 +24,10 @@ if TYPE_CHECKING:
 
     from portside.guard.environment import Device, Environment
     from portside.guard.model import Ruleset
-    from portside.guard.state import Value
+    from portside.guard.trips import Arrival
 
 ANYONE, SOME, NOBODY, UNKNOWN = "anyone", "some", "nobody", "unknown"
 _MOST_SPANS = 10_000
-_NO_HOSTS = {  # this network, reserved; IPv4-compatible and IPv4-mapped
-    IPV4: [(0, (1 << 24) - 1), (240 << 24, (1 << 32) - 1)],
-    IPV6: [(0, (1 << 32) - 1), (0xFFFF << 32, (1 << 48) - 1)],
-}
 _EVERYDAY = {IPV4: (number("203.0.113.7"), number("198.51.100.7")), IPV6: (number("2001:db8:ffff::7"),)}
 
 
@@ -84,21 +80,33 @@ class Reachability(Record):
 
 
 class Judge:
-    """The rules of one host, ready for questions; what one answer needed is there for the next."""
+    """The rules of one host, ready for questions; what one answer needed is there for the next.
 
-    def __init__(self, ruleset: Ruleset, environment: Environment) -> None:
-        self.ruleset, self.environment = ruleset, environment
+    `beside` is the judge of other rules of the same host: the sets of both are then nodes of the same diagrams, so
+    that they can be compared.
+    """
+
+    def __init__(self, ruleset: Ruleset, environment: Environment, beside: Judge | None = None) -> None:
+        self.ruleset, self.environment, self._beside = ruleset, environment, beside
         self._engines: dict[str, Engine] = {}
         self._known: dict[object, Crossing] = {}
         self._answers: dict[object, Reachability] = {}
-        self.domains: dict[tuple[str, str], int] = {}  # (interface, family) -> the sources that come in there
+        self._domains: dict[tuple[str, str], int] = {}
         self._nat_ports = _translated_ports(ruleset)
 
     def engine(self, family: str) -> Engine:
         """Return the symbolic evaluator for a family."""
         if family not in self._engines:
-            self._engines[family] = Engine(self.ruleset, self.environment, family)
+            space = self._beside.engine(family).space if self._beside is not None else None
+            self._engines[family] = Engine(self.ruleset, self.environment, family, space)
         return self._engines[family]
+
+    def domain(self, device: Device, family: str) -> int:
+        """Return the sources that come in by an interface."""
+        key = device.name, family
+        if key not in self._domains:
+            self._domains[key] = sources(self.engine(family), device)
+        return self._domains[key]
 
     def judge_packet(self, packet: Packet) -> str:
         """Return the verdict on one packet: yes, no or depends."""
@@ -160,32 +168,6 @@ class Judge:
         return tuple(notes)
 
 
-class Crossing:
-    """What becomes of the connections to a port that come in by one interface."""
-
-    def __init__(self, engine: Engine, device: Device, protocol: str, port: int | None) -> None:
-        self.engine, self.device = engine, device
-        manager = engine.manager
-        trips = Trips(engine, device, protocol)
-        engine.stops.clear()
-        arrivals = trips.arrive({trips.start(port): own_addresses(engine, loopback=device.name == "lo")})
-        self.stops: list[Stop] = list(engine.stops)
-        self.arrivals: list[Arrival] = []
-        self.all = EMPTY
-        for arrival in arrivals:
-            got = arrival.node
-            if protocol != "udp":
-                engine.stops.clear()
-                got = manager.both(trips.answers(arrival), trips.next(arrival, port))
-                lost = manager.less(arrival.node, got)
-                if lost != EMPTY:
-                    why = next((one.because for one in engine.stops if manager.both(one.node, lost)), None)
-                    self.stops.append(Stop(lost, why or Because(rule="no route back")))
-            self.arrivals.append(arrival.replace(node=got))
-            self.all = manager.either(self.all, got)
-        engine.stops.clear()
-
-
 class _Part:
     """One listener, one interface, one family: sets of sources."""
 
@@ -197,8 +179,7 @@ class _Part:
         self.bounds = [
             bound for bound in listener.bounds if bound.family == family and bound.device in ("", device.name)
         ]
-        known = judge.domains.get((device.name, family))
-        self.domain = judge.domains[device.name, family] = self._domain() if known is None else known
+        self.domain = judge.domain(device, family)
         self.yes = self.may = EMPTY
         self.pieces: list[Piece] = []
         if not self.bounds or self.domain == EMPTY:
@@ -208,26 +189,6 @@ class _Part:
         if judge.front_ports(listener.port):
             self._collect(judge.crossing(device, listener.protocol, family, None), None)
 
-    def _domain(self) -> int:
-        """Return the sources that come in here: not refused by the kernel, and answered by this interface."""
-        environment, name = self.engine.environment, self.device.name
-        good = self.space.where(
-            "saddr",
-            lambda source: (
-                not environment.refused_source(self.family, source, self.device)
-                and (name == "lo" or environment.back_by(self.family, source, name))
-            ),
-            ("comes", name),
-        )
-        if name == "lo":
-            own = [(value, value) for value, _ in environment.own(self.family)]
-            return self.space.within("saddr", [*own, LOOPBACK[self.family]])
-        odd = [LOOPBACK[self.family], MULTICAST_SPAN[self.family]]
-        odd += _NO_HOSTS[self.family]
-        if not any(address.family == self.family for address in self.device.addresses):
-            return EMPTY
-        return self.manager.less(good, self.space.within("saddr", odd))
-
     def _collect(self, crossing: Crossing, port: int | None) -> None:
         through = EMPTY
         parts: list[tuple[int, Because, Arrival]] = []
@@ -236,7 +197,7 @@ class _Part:
             if node == EMPTY:
                 continue
             through = self.manager.either(through, node)
-            parts += [(self.manager.both(node, part), because, arrival) for part, because in _ranked(arrival)]
+            parts += [(self.manager.both(node, part), because, arrival) for part, because in ranked(arrival)]
         always = self.manager.forall(through, QUESTIONS)
         yes = self._sources(always)
         may = self._sources(through)
@@ -290,35 +251,16 @@ class _Part:
         own = self.manager.both(self._sources(node), sources)
         if own == EMPTY:
             return
-        spans = self._rounded(own)
+        spans = source_spans(self.engine, self.device, own)
         packet = self._sample(self.manager.both(node, own))
         condition = self._condition(node, own) if verdict == YES else ""
         self.pieces.append(
             Piece(
                 self.device.name, self.family, spans, verdict, because, packet, client, reasons,
-                packet.port if packet.port != self.listener.port else 0, _goal(self.family, arrival), condition,
+                packet.port if packet.port != self.listener.port else 0, goal(self.family, arrival), condition,
                 own == self.domain,
             )
         )  # fmt: skip
-
-    def _rounded(self, node: int) -> tuple[tuple[int, int], ...]:
-        """Return the spans of a set of sources, holes closed that no packet can come from.
-
-        Else a network would fall into pieces around this host's own address and its broadcast.
-        """
-        environment, name = self.engine.environment, self.device.name
-        holes = [
-            way.span
-            for way in environment.ways
-            if way.family == self.family
-            and way.table == 255
-            and way.type in (LOCAL, BROADCAST)
-            and way.device == name
-        ]
-        spans = list(self.manager.intervals(node, 0, self.width, _MOST_SPANS))
-        starts, ends = {low for low, _ in spans}, {high for _, high in spans}
-        spans += [hole for hole in holes if hole[0] - 1 in ends or hole[1] + 1 in starts]
-        return tuple(merge(spans))
 
     def _unsure(
         self, through: int, unsure: int, parts: list[tuple[int, Because, Arrival]], port: int | None
@@ -394,33 +336,6 @@ class _Part:
 
 def _numbered(variables: range) -> list[tuple[int, int]]:
     return [(len(variables) - 1 - at, level) for at, level in enumerate(variables)]
-
-
-def _ranked(arrival: Arrival) -> list[tuple[int, Because]]:
-    """Return what let the parts in: rules before policies, the last chain's first."""
-    parts = list(reversed(arrival.passes))
-    parts.sort(key=lambda one: one[1].rule.startswith("policy "))
-    return [*parts, (ALL, Because(rule="no rule stops it"))]
-
-
-def _goal(family: str, arrival: Arrival | None) -> str:
-    if arrival is None:
-        return ""
-    values = arrival.state.values
-    if not values["_bound dst"]:
-        return ""
-    port, address = values["dport"], values["daddr"]
-    shown = _shown(family, address)
-    where = f"[{shown}]" if ":" in shown else shown
-    return f"{where}:{_shown('', port)}" + (f" by '{values['oifname']}'" if arrival.way == "forward" else "")
-
-
-def _shown(family: str, value: Value) -> str:
-    if isinstance(value, Var):
-        return "*"
-    low, high = value if isinstance(value, tuple) else (int(value), int(value))
-    words = [text(family, one) if family else str(one) for one in (low, high)]
-    return words[0] if low == high else "-".join(words)
 
 
 def _assignment(engine: Engine, packet: Packet) -> dict[int, int]:

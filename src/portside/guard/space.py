@@ -46,6 +46,9 @@ class Space:
         self.environment, self.family = environment, family
         self.manager = Manager()
         self.questions: dict[str, int] = {}
+        self.tests: dict[
+            tuple[int, str], tuple[object, int]
+        ] = {}  # with the test, so that its id stays its own
         self._kept: dict[object, int] = {}
 
     def variables(self, name: str) -> range:

@@ -42,17 +42,18 @@ class Stop(Record):
 
 
 class Engine:
-    """The rules of one host for packets of one family."""
+    """The rules of one host for packets of one family; `space`: in which the sets are, to be compared with others."""
 
-    def __init__(self, ruleset: Ruleset, environment: Environment, family: str) -> None:
+    def __init__(
+        self, ruleset: Ruleset, environment: Environment, family: str, space: Space | None = None
+    ) -> None:
         self.ruleset, self.environment, self.family = ruleset, environment, family
-        self.space = Space(environment, family)
+        self.space = space or Space(environment, family)
         self.manager = self.space.manager
         self.stops: list[Stop] = []
         self.passes: list[tuple[int, Because]] = []
         self._bases: dict[tuple[str, str], list[path.Place]] = {}
         self._indexes: dict[int, RuleIndex] = {}
-        self._tests: dict[tuple[int, str], int] = {}
         self._runs: dict[object, list[tuple[int, int]]] = {}
         self.at_hook = ""
 
@@ -288,16 +289,17 @@ class Engine:
         except Missing:
             return EMPTY
         key = (id(statement), repr(values))
-        found = self._tests.get(key)
-        if found is None:
-            found = self.boxes(statement.keys, statement.boxes, values)
-            if statement.timed or statement.open:
-                asked = self.space.question(f"{statement.name} has it")
-                timed = ALL if statement.open else self.boxes(statement.keys, statement.timed, values)
-                found = self.manager.either(found, self.manager.both(timed, asked))
-            if statement.negated:
-                found = self.manager.less(ALL, found)
-            self._tests[key] = found
+        known = self.space.tests.get(key)
+        if known is not None:
+            return known[1]
+        found = self.boxes(statement.keys, statement.boxes, values)
+        if statement.timed or statement.open:
+            asked = self.space.question(f"{statement.name} has it")
+            timed = ALL if statement.open else self.boxes(statement.keys, statement.timed, values)
+            found = self.manager.either(found, self.manager.both(timed, asked))
+        if statement.negated:
+            found = self.manager.less(ALL, found)
+        self.space.tests[key] = statement, found
         return found
 
     def boxes(self, keys: tuple[Key, ...], boxes: tuple[Box, ...], values: tuple[Value, ...]) -> int:

@@ -9,6 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from portside.guard.difference import Difference
     from portside.guard.reach import Piece, Reachability
 
 _FEW = 3
@@ -25,7 +26,7 @@ def networks(family: str, spans: tuple[tuple[int, int], ...]) -> Iterator[str]:
             low += size
 
 
-def sources(piece: Piece, most: int = _FEW) -> str:
+def sources(piece: Piece | Difference, most: int = _FEW) -> str:
     """Return the sources of a piece: `192.0.2.0/24, 10.0.0.0/8 and 5 more`."""
     found: list[str] = []
     left = 0
@@ -37,7 +38,7 @@ def sources(piece: Piece, most: int = _FEW) -> str:
     return ", ".join(found) + (f" and {left} more" if left else "")
 
 
-def who(piece: Piece, most: int = _FEW) -> str:
+def who(piece: Piece | Difference, most: int = _FEW) -> str:
     """Return who is meant by a piece: everybody, most, or which networks."""
     family = "IPv6" if piece.family == "ip6" else "IPv4"
     if piece.whole and everything(piece):
@@ -50,7 +51,7 @@ def link_local(piece: Piece) -> bool:
     return piece.family == "ip6" and all(low >> 118 == 0x3FA for low, _ in piece.sources)
 
 
-def everything(piece: Piece) -> bool:
+def everything(piece: Piece | Difference) -> bool:
     """Whether a piece holds most of the world: then what is missing is told better than what is there."""
     size = sum(high - low + 1 for low, high in piece.sources)
     return size > 1 << WIDTH[piece.family] - 1

@@ -2,57 +2,43 @@
 
 An opening goes where the rule stands that keeps the port closed, and is tried on the ruleset as a value first: a
 second rule may deny behind the first.  Closing and blocking stand in our own table, where nothing can overrule them.
-Before and after are judged for packets of every interface and family (`samples`); what changes is the difference.
+What opens it is found with packets of every interface and family (`samples`); what changes, for whom, and whether the
+way we came by stays open, is told of every packet (`safety`).
 """
 
 from __future__ import annotations
 
 from portside.errors import BadRequest, NotSupported, PortsideError
-from portside.guard.changes import managers, samples, simulate, transition
+from portside.guard.changes import managers, safety, samples, simulate, transition
 from portside.guard.changes import scene as scene_of
 from portside.guard.changes.denials import denial_of
 from portside.guard.changes.managers import firewalld, iptables, nft_chain
 from portside.guard.changes.plan import Plan, Run
 from portside.guard.changes.wish import BLOCK, OPEN, REDIRECT, UNBLOCK, Wish, parse_network
-from portside.guard.packet import DEPENDS, NO, YES, Judgement, Packet, number
+from portside.guard.packet import DEPENDS, NO, YES, Judgement
 from portside.guard.plain import judge_packet
 from portside.record import Record
-from portside.system import admin_session, commands
+from portside.system import commands
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from portside.guard.changes.managers import Denial
     from portside.guard.changes.samples import Sample
     from portside.guard.changes.scene import Scene
+    from portside.guard.difference import Difference
     from portside.guard.environment import Environment
     from portside.guard.model import Ruleset
 
 MOST_RULES = 6  # that deny one behind the other
 
 
-class Difference(Record):
-    """What a change does to one kind of packet: the verdicts before and after, and what decides afterwards."""
-
-    protocol: str
-    port: int
-    interface: str
-    sources: str
-    before: str
-    after: str
-    because: str
-
-    @property
-    def word(self) -> str:
-        """Return gains, loses, or depends."""
-        return {YES: "gains", NO: "loses"}.get(self.after, "depends")
-
-
 class Decision(Record):
     """How a wish is made true: the plan, whether our own table has part of it, who gains and loses.
 
-    `nothing` says why there is nothing to do, `refusal` why it is not done unless somebody insists.
+    `left` spans of ports were not looked at.  `nothing` says why there is nothing to do, `refusal` why it is not done
+    unless somebody insists.
     """
 
     wish: Wish
@@ -60,6 +46,7 @@ class Decision(Record):
     own: bool = False
     scene: Scene | None = None
     changed: tuple[Difference, ...] = ()
+    left: int = 0
     refusal: str = ""
     nothing: str = ""
 
@@ -85,20 +72,14 @@ def decide(wish: Wish, *, lasting: bool = False, scene: Scene | None = None) -> 
         raise BadRequest(
             "find", f"interface '{wish.interface}'", "there is none of that name", f"there are {names}"
         )
-    looked_at = samples.of_wish(wish, scene.environment, scene.listening)
-    if not looked_at and wish.verb == OPEN:
-        raise NotSupported(
-            "open", f"{wish}"[5:], "no interface but lo has an address: nobody could come", "bring one up"
-        )
-    before = judge(scene.rules, scene.environment, looked_at)
-    if wish.verb == OPEN:
-        decision, after = _opening(wish, scene, looked_at, before, lasting)
-    else:
-        decision, after = _own(wish, scene)
+    decision, after = _opening(wish, scene, lasting) if wish.verb == OPEN else _own(wish, scene)
     if decision.nothing:
         return decision
-    changed = _differences(looked_at, before, judge(after, scene.environment, looked_at))
-    return decision.replace(changed=tuple(changed), refusal=_lock_out(scene, after), scene=scene)
+    pair = safety.judges(scene.rules, after, scene.environment)
+    compared = safety.changed(pair, wish, scene)
+    return decision.replace(
+        changed=compared.found, left=compared.left, refusal=safety.lock_out(pair), scene=scene
+    )
 
 
 def judge(rules: Ruleset, environment: Environment, looked_at: Sequence[Sample]) -> list[Judgement]:
@@ -123,7 +104,7 @@ def check(decision: Decision, *, insist: bool = False) -> None:
     if failed is not None:
         word = "closed" if wish.verb == OPEN else "open"
         raise PortsideError(f"{wish}", "", f"it is still {word}: {failed.because}", "it was taken back")
-    refusal = "" if insist else _lock_out(decision.scene, rules)
+    refusal = "" if insist else safety.lock_out(safety.judges(decision.scene.rules, rules, environment))
     if refusal:
         raise PortsideError(f"{wish}", "", refusal, "it was taken back")
 
@@ -186,7 +167,7 @@ def _not_blocked(wish: Wish, scene: Scene) -> str:
     known = transition.blocked(scene_of.blocks(scene))
     if any(address in known for address in wish.addresses):
         return ""
-    for address in wish.addresses[: samples.MOST_ADDRESSES]:
+    for address in wish.addresses[: scene_of.LOOKED_AT]:
         inside = next((one for one in known if parse_network(one).overlaps(parse_network(address))), "")
         if inside:
             raise BadRequest(
@@ -195,10 +176,14 @@ def _not_blocked(wish: Wish, scene: Scene) -> str:
     return f"{wish}: not blocked by us; 'portside reach' tells who else keeps it out"
 
 
-def _opening(
-    wish: Wish, scene: Scene, looked_at: list[Sample], before: list[Judgement], lasting: bool
-) -> tuple[Decision, Ruleset]:
+def _opening(wish: Wish, scene: Scene, lasting: bool) -> tuple[Decision, Ruleset]:
     """Find the rules that deny, one behind the other, and a plan for each."""
+    looked_at = samples.of_wish(wish, scene.environment)
+    if not looked_at:
+        raise NotSupported(
+            "open", f"{wish}"[5:], "no interface but lo has an address: nobody could come", "bring one up"
+        )
+    before = judge(scene.rules, scene.environment, looked_at)
     plan, rules, own, verdicts = Plan("", (), ()), scene.rules, wish.rate is not None, before
     if not any(verdict.verdict == NO for verdict in before) and not own:
         return Decision(wish, plan, nothing=_open_already(wish, before)), rules
@@ -253,32 +238,3 @@ def _through(wish: Wish, scene: Scene, denial: Denial, manager: str, lasting: bo
         place = (denial.family, denial.table, denial.chain, denial.handle)
         plan = plan.then(nft_chain.lasting(wish, scene.number, *place, commands.read_text))
     return plan
-
-
-def _differences(
-    looked_at: Sequence[Sample], before: Sequence[Judgement], after: Sequence[Judgement]
-) -> Iterator[Difference]:
-    for sample, old, new in zip(looked_at, before, after, strict=True):
-        if old.verdict != new.verdict:
-            packet = sample.packet
-            yield Difference(
-                packet.protocol, packet.port, packet.interface, sample.name,
-                old.verdict, new.verdict, str(new.because),
-            )  # fmt: skip
-
-
-def _lock_out(scene: Scene | None, after: Ruleset) -> str:
-    """Return why the change may cut the connection we came by, empty where it does not."""
-    session = admin_session.find()
-    if session is None or scene is None:
-        return ""
-    family = "ip6" if ":" in session.client else "ip"
-    way = scene.environment.way(family, number(session.client))
-    name = way.device if way is not None else ""
-    packet = Packet(name, "tcp", session.client, session.server, session.server_port, session.client_port)
-    old = judge_packet(scene.rules, scene.environment, packet)
-    new = judge_packet(after, scene.environment, packet)
-    if new.verdict == YES or (new.verdict == old.verdict and new.verdict in (NO, DEPENDS)):
-        return ""
-    how = "would be cut off" if new.verdict == NO else f"could not be told to stay reachable ({new.verdict})"
-    return f"the connection you came by ({session}) {how}: {new.because}"

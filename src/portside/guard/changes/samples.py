@@ -1,19 +1,18 @@
 """Packets that stand for those a wish is about: by each interface, from its own network and from beyond it.
 
-The evaluators answer for single packets; a change is planned and shown by a few that differ in what rules look at:
-family, interface, near or far, first and last port.
+The plain evaluator answers for single packets; the rules that deny what is to be opened are found by a few that
+differ in what rules look at: family, interface, near or far, first and last port.
 """
 
 from __future__ import annotations
 
-from portside.guard.changes.wish import BLOCK, UNBLOCK, parse_network
 from portside.guard.packet import Packet, number, text
 from portside.ports.address import format_address
 from portside.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from portside.guard.changes.wish import Network, Wish
     from portside.guard.environment import Address, Device, Environment
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 # documentation networks (RFC 5737, 3849): nobody's own
 FAR = {"ip": "198.51.100.77", "ip6": "2001:db8:ffff::77"}
 WIDTH = {"ip": 32, "ip6": 128}
-MOST_ADDRESSES = 3
 _LINK_LOCAL = 0xFE80 << 112
 
 
@@ -39,25 +37,20 @@ class Sample(Record):
         return source if self.stands_for == source else f"{self.stands_for} ({source})"
 
 
-def of_wish(wish: Wish, environment: Environment, listening: Sequence[tuple[str, int]] = ()) -> list[Sample]:
-    """Return the samples of a wish; for one about addresses, of the ports that have a listener."""
+def of_wish(wish: Wish, environment: Environment) -> list[Sample]:
+    """Return the samples of a wish about ports."""
     devices = [
         device
         for device in environment.devices
         if device.up and device.name != "lo" and wish.interface in ("", device.name)
     ]
-    if wish.verb in (BLOCK, UNBLOCK):
-        ports: list[tuple[str, Range | int]] = list(listening)
-        given = [_inside(parse_network(address)) for address in wish.addresses[:MOST_ADDRESSES]]
-    else:
-        ports = list(wish.ports)
-        given = [_inside(source) for source in wish.sources]
+    given = [_inside(source) for source in wish.sources]
     return [
         Sample(Packet(device.name, protocol, source, text(address.family, address.value), port), stands_for)
         for device in devices
         for address in first_addresses(device)
         for source, stands_for in _sources(given, device, address, environment)
-        for protocol, each in ports
+        for protocol, each in wish.ports
         for port in _ends(each)
     ]
 
@@ -106,7 +99,5 @@ def _inside(network: Network) -> str:
     return format_address(value.to_bytes(len(network.raw), "big"))
 
 
-def _ends(ports: Range | int) -> tuple[int, ...]:
-    if isinstance(ports, int):
-        return (ports,)
+def _ends(ports: Range) -> tuple[int, ...]:
     return (ports.first,) if ports.first == ports.last else (ports.first, ports.last)

@@ -11,7 +11,7 @@ import time
 
 from portside.errors import NotPermitted
 from portside.guard import nft, reading
-from portside.guard.changes import apply, own_table, samples, simulate, transition
+from portside.guard.changes import apply, own_table, simulate, transition
 from portside.guard.changes.change import KEPT, Change, active
 from portside.guard.changes.wish import BLOCK
 from portside.record import Record
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from portside.guard.changes.wish import Wish
     from portside.guard.environment import Environment
     from portside.guard.model import Ruleset, Table
+    from portside.guard.reach import Listener
 
 MANY = 1000  # addresses of one block that are loaded to be looked at
+LOOKED_AT = 3  # of those of a block that has more
 
 
 class Scene(Record):
@@ -36,7 +38,7 @@ class Scene(Record):
 
     rules: Ruleset
     environment: Environment
-    listening: tuple[tuple[str, int], ...]
+    listening: tuple[Listener, ...]
     known: tuple[Change, ...]
     number: int
     there: bool
@@ -79,18 +81,13 @@ def rules_afterwards() -> Ruleset:
     )
 
 
-def _listening() -> tuple[tuple[str, int], ...]:
+def _listening() -> tuple[Listener, ...]:
+    """Return what listens for others than this host itself."""
+    from portside.guard.seam import listener
     from portside.see.api import list_ports
 
-    return tuple(
-        sorted(
-            {
-                (row.protocol, row.port)
-                for row in list_ports()
-                if row.protocol in ("tcp", "udp") and any(one.scope != "loopback" for one in row.addresses)
-            }
-        )
-    )
+    rows = [row for row in list_ports() if any(one.scope != "loopback" for one in row.addresses)]
+    return tuple(listener(row.sockets) for row in rows if row.protocol in ("tcp", "udp"))
 
 
 def in_force(known: Iterable[Change]) -> list[tuple[int, Wish]]:
@@ -135,7 +132,7 @@ def _shortened(each: Wish, looked_at: Wish) -> Wish:
     """Return a block of very many addresses with those alone that samples are from."""
     if len(each.addresses) <= MANY:
         return each
-    wanted = set(looked_at.addresses[: samples.MOST_ADDRESSES])
+    wanted = set(looked_at.addresses[:LOOKED_AT])
     session = admin_session.find()
     if session is not None:
         wanted.add(session.client)
