@@ -23,7 +23,6 @@ from portside.errors import BadRequest, PortsideError, TimedOut
 from portside.guard.changes import apply, plan
 from portside.guard.changes.wish import Rate, Target, Wish
 from portside.ports.number import Range
-from portside.system import journal
 from portside.testing.namespaces import Namespace
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
@@ -59,7 +58,7 @@ def book(tmp_path, monkeypatch):
     """A journal of the test's own."""
     require(os.geteuid() == 0, "needs root, to change a firewall")
     require(shutil.which("nft"), "nft(8) of nftables is not installed")
-    monkeypatch.setenv("PORTSIDE_STATE", str(tmp_path / "changes"))
+    monkeypatch.setenv("PORTSIDE_STATE", str(tmp_path))
     return tmp_path / "changes"
 
 
@@ -97,7 +96,7 @@ def reach(client, port=7080, address="192.0.2.1", source=None, timeout=0.4):
 
 
 def make_here(wish, how=NOTHING, **more):
-    with journal.Journal() as opened:
+    with apply.open_journal() as opened:
         apply.recover(opened)
         return apply.make(opened, wish, how, own=True, **more)
 
@@ -293,7 +292,7 @@ def test_with_the_holder_dead_too_the_next_one_takes_it_back(pair):
             apply.Holder = kept
         os.kill(holders[0], signal.SIGKILL)
         time.sleep(0.6)
-        with journal.Journal() as opened:
+        with apply.open_journal() as opened:
             return [change.number for change in apply.recover(opened)]
 
     assert host.call(made) == [1]
@@ -431,8 +430,8 @@ def test_two_changes_at_once_are_made_one_after_the_other(pair):
 
 
 def test_a_change_that_goes_on_is_waited_for_so_long(book, space):
-    with journal.Journal(), pytest.raises(TimedOut, match="another change is being made"):
-        journal.Journal(patience=0.2).__enter__()
+    with apply.open_journal(), pytest.raises(TimedOut, match="another change is being made"):
+        apply.open_journal(0.2).lock()
 
 
 def test_another_network_namespace_is_another_host(pair, book):
@@ -455,6 +454,6 @@ def test_a_journal_that_others_could_write_is_not_believed(pair, book):
     (book / "1.json").write_text("{")
     with pytest.raises(PortsideError, match="it is damaged"):
         host.call(apply.in_force)
-    (book / "1.json").write_text(json.dumps({"number": 1}))
+    (book / "1.json").write_text(json.dumps({"version": 1, "record": {"number": 1}}))
     with pytest.raises(PortsideError, match="it is not one of ours"):
         host.call(apply.in_force)

@@ -212,7 +212,7 @@ mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /var/log
 export PORTSIDE_STATE={work}/state PYTHONPATH={source}
 portside() {{ {python} -m portside "$@"; }}
-left() {{ find {work}/up {work}/state -type f -o -type l -o -type c | sed s,{work},,; }}
+left() {{ find {work}/up {work}/state ! -name lock '(' -type f -o -type l -o -type c ')' | sed s,{work},,; }}
 cd {work}
 set +e
 """

@@ -14,7 +14,7 @@ from tests.support import require
 from portside.errors import BadRequest, NotPermitted, NotSupported
 from portside.see.tune import advice, applying, changes, usage
 from portside.see.tune.settings import SETTINGS
-from portside.system import sysctl_files
+from portside.system import journal, sysctl_files
 from portside.testing.namespaces import become
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
@@ -64,7 +64,7 @@ def test_what_was_typed_is_set_and_taken_back(space, tmp_path, name):
     before, during, after, told, left = space.call(there_and_back)
     assert (during, after, left) == (expected, before, None)
     assert told.replace("-", " ") == expected.replace("-", " ")
-    assert not (tmp_path / "var/lib/portside/tune.json").exists()
+    assert applying.read_record(root) == ()
 
 
 def test_changes_are_undone_last_first(space, tmp_path):
@@ -86,31 +86,23 @@ def test_changes_are_undone_last_first(space, tmp_path):
 def test_another_namespace_s_changes_are_not_undone_here(space, tmp_path):
     require(os.geteuid() == 0, "needs root, for the settings of a network namespace")
     space.call(change, "keepalive", "100", str(tmp_path))
-    record = json.loads((tmp_path / "var/lib/portside/tune.json").read_text())
-    record[0]["network"] += 1
-    (tmp_path / "var/lib/portside/tune.json").write_text(json.dumps(record))
+    with journal.Journal(journal.place("tune", str(tmp_path))) as book:
+        (record,) = book.records().values()
+        book.write(1, record | {"network": record["network"] + 1})
     assert space.call(lambda: applying.find_undo(root=str(tmp_path))) is None
 
 
 def test_what_another_boot_set_for_itself_is_forgotten(space, tmp_path):
     require(os.geteuid() == 0, "needs root, for the settings of a network namespace")
-    path = tmp_path / "var/lib/portside/tune.json"
     space.call(change, "keepalive", "100", str(tmp_path))
-    record = json.loads(path.read_text())
-    lasting = record[0] | {
-        "boot": "earlier",
-        "persist": True,
-        "name": "somaxconn",
-        "before": "1",
-        "after": "2",
-    }
-    path.write_text(json.dumps([record[0] | {"boot": "earlier"}, lasting, *record]))
+    with journal.Journal(journal.place("tune", str(tmp_path))) as book:
+        (record,) = book.records().values()
+        other = {"name": "somaxconn", "before": "1", "after": "2", "persist": True}
+        for one in (record | {"boot": "earlier"}, record | other | {"boot": "earlier"}):
+            book.add(one)
     space.call(change, "keepalive-probes", "5", str(tmp_path))
-    assert [one["name"] for one in json.loads(path.read_text())] == [
-        "somaxconn",
-        "keepalive",
-        "keepalive-probes",
-    ]
+    names = [one.name for one in applying.read_record(str(tmp_path))]
+    assert names == ["keepalive", "somaxconn", "keepalive-probes"]
 
 
 def test_what_somebody_changed_since_is_not_overwritten(space, tmp_path):

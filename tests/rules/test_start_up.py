@@ -163,7 +163,7 @@ def port():
 
 def python(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a script in a fresh interpreter that finds this checkout's source."""
-    environment = os.environ | {"PYTHONPATH": str(SOURCE), "PORTSIDE_STATE": "/nonexistent/changes"}
+    environment = os.environ | {"PYTHONPATH": str(SOURCE), "PORTSIDE_STATE": "/nonexistent"}
     command = [sys.executable, "-c", script, *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
 

@@ -9,6 +9,7 @@ import pytest
 
 from portside.errors import BadReply, BadRequest, NotSupported, PortsideError
 from portside.system import commands, service_tools
+from portside.system.journal import Journal
 from portside.use.install import applying, launchd, scripts, superservers, systemd, units
 from portside.use.install.applying import Installed
 from portside.use.install.plan import sh_word
@@ -36,10 +37,12 @@ class Commands:
 
 
 def everything(root):
+    """Return every file but the journal's lock."""
     return sorted(
         os.path.join(directory, name).removeprefix(str(root))
         for directory, _, names in os.walk(root)
         for name in names
+        if name != "lock"
     )
 
 
@@ -59,7 +62,7 @@ def test_units_are_written_switched_on_and_taken_away(root):
     plan = systemd.render(PASSED)
     wanted, run = install(plan, root)
     assert everything(root) == [
-        "/etc/systemd/system/web.service", "/etc/systemd/system/web.socket", "/var/lib/portside/installed.json",
+        "/etc/systemd/system/web.service", "/etc/systemd/system/web.socket", "/var/lib/portside/installed/1.json",
     ]  # fmt: skip
     assert run.without_checks() == [
         ("systemctl", "daemon-reload"), ("systemctl", "enable", "--now", "web.socket"),
@@ -143,16 +146,12 @@ def test_checks_run_over_the_files_where_they_are(root, monkeypatch):
     assert os.access(f"{root}/etc/init.d/web", os.X_OK)
 
 
-def test_a_damaged_record_is_an_error_not_an_order(root):
-    os.makedirs(f"{root}/var/lib/portside")
-    for text in ("nonsense", '[{"port": 80}]', "{}", '["x"]', "[1]"):
-        with open(f"{root}/var/lib/portside/installed.json", "w") as file:
-            file.write(text)
-        if text == "{}":
-            assert applying.read_record(root) == ()
-            continue
-        with pytest.raises(BadReply, match="the record is damaged"):
-            applying.read_record(root)
+@pytest.mark.parametrize("record", [{"port": 80}, {"port": 80, "protocol": "tcp", "plan": "x"}, {}])
+def test_a_damaged_record_is_an_error_not_an_order(root, record):
+    with Journal(applying.place(root)) as book:
+        book.add(record)
+    with pytest.raises(BadReply, match="the record is damaged"):
+        applying.read_record(root)
 
 
 def test_two_services_are_found_apart(root):

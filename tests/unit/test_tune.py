@@ -264,22 +264,29 @@ def test_a_change_that_lasts_can_be_undone_after_a_boot():
     assert changes.to_undo(record, "", 5, "b", lasting=False) is None
 
 
-def test_the_record_survives_json_and_nothing_else_does():
-    record = (
-        Change("ephemeral", "32768-60999", "1024-65535", True, "32768 60999", 5, "b", 1.5),
-        Change("reserved", "", "80"),
-    )
-    assert changes.from_json(json.loads(json.dumps(changes.to_json(record)))) == record
-    bad = [
+def test_the_record_survives_json():
+    record = {
+        1: Change("ephemeral", "32768-60999", "1024-65535", True, "32768 60999", 5, "b", 1.5),
+        4: Change("reserved", "", "80"),
+    }
+    plain = {number: json.loads(json.dumps(changes.to_json(one))) for number, one in record.items()}
+    assert changes.of_journal(plain) == record
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
         {"name": "keepalive", "before": "1; rm", "after": "2"},
         {"name": "kernel.core_pattern", "before": "1", "after": "2"},
         {"name": "keepalive", "before": "7200"},
         {"name": "keepalive", "before": 7200, "after": 100},
         {"name": "keepalive", "before": "7200", "after": "100", "file_before": 5},
-        "text",
-    ]
-    assert changes.from_json(bad) == ()
-    assert changes.from_json({"name": "keepalive"}) == ()
+        {},
+    ],
+)
+def test_a_record_of_what_nobody_could_type_is_an_error(bad):
+    with pytest.raises(BadReply, match="change 3 of tune's journal: it is not one of ours"):
+        changes.of_journal({3: bad})
 
 
 @pytest.mark.parametrize(

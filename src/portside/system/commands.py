@@ -86,7 +86,7 @@ def replace_file(path: str, content: str | None, mode: int = 0o644) -> None:
         return
     path = os.path.realpath(path)
     directory = os.path.dirname(path)
-    beside = f"{path}.portside-{os.getpid()}"
+    beside = f"{path}.portside-{os.urandom(4).hex()}"  # a number of ours could be that of one that died
     try:
         os.makedirs(directory, exist_ok=True)
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
@@ -96,7 +96,7 @@ def replace_file(path: str, content: str | None, mode: int = 0o644) -> None:
             file.flush()
             os.fsync(descriptor)
         _rename(beside, path, content)
-        _sync_directory(directory)
+        sync_directory(directory)
     except OSError as error:
         try:
             _unlink(beside)
@@ -135,7 +135,8 @@ def _keep_owner(path: str, descriptor: int) -> None:
     os.fchown(descriptor, found.st_uid, found.st_gid)
 
 
-def _sync_directory(directory: str) -> None:
+def sync_directory(directory: str) -> None:
+    """Wait until the names in a directory are on the disk (fsync(2))."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

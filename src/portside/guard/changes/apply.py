@@ -30,7 +30,7 @@ from portside.system.holder import Holder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from portside.guard.changes.plan import Plan, Step
     from portside.guard.changes.wish import Wish
@@ -56,7 +56,7 @@ def make(
     everything taken back.
     """
     change = Change(
-        number=next_number(book.records()), wish=wish, manager=how.manager, own=own, back=how.back,
+        number=journal.next_number(book.records()), wish=wish, manager=how.manager, own=own, back=how.back,
         state=APPLYING, at=time.time(), boot=journal.boot_id(), network=journal.network(),
         deadline=journal.clock() + confirm if confirm else 0.0, lasting=lasting,
     )  # fmt: skip
@@ -81,14 +81,9 @@ def make(
     return made
 
 
-def next_number(known: Iterable[int]) -> int:
-    """Return the number that the next change gets; its rules carry it."""
-    return max(known, default=0) + 1
-
-
 def confirm() -> list[Change]:
     """Keep what waits for confirmation, and return it."""
-    with journal.Journal() as book:
+    with open_journal() as book:
         recover(book)
         waiting = [change for change in changes_of(book).values() if change.state == WAITING]
         kept = [change.replace(state=KEPT, deadline=0.0) for change in waiting]
@@ -102,7 +97,7 @@ def undo(number: int = 0) -> Change:
 
     Raises BadRequest where there is none, or where it belongs to another network namespace.
     """
-    with journal.Journal() as book:
+    with open_journal() as book:
         recover(book)
         known = changes_of(book)
         here = journal.network()
@@ -127,8 +122,7 @@ def undo(number: int = 0) -> Change:
 
 def in_force() -> list[Change]:
     """Return every change that was written down, oldest first, with those run out or lost told by `standing`."""
-    with journal.Journal(locked=False) as book:
-        return list(changes_of(book).values())
+    return list(read_changes().values())
 
 
 def standing(change: Change) -> str:
@@ -140,6 +134,16 @@ def standing(change: Change) -> str:
     if change.boot != journal.boot_id() and not change.lasting:
         return "gone"
     return change.state if change.network == journal.network() or change.lasting else "elsewhere"
+
+
+def open_journal(patience: float = journal.PATIENCE) -> Journal:
+    """Return the journal of changes, to be locked by `with`."""
+    return journal.Journal(journal.place("changes"), patience=patience)
+
+
+def read_changes() -> dict[int, Change]:
+    """Return the changes that were written down, by number, without the lock."""
+    return {number: from_plain(record) for number, record in journal.read(journal.place("changes")).items()}
 
 
 def changes_of(book: Journal) -> dict[int, Change]:

@@ -26,8 +26,7 @@ def main(words: list[str]) -> None:
 
 def _await_confirmation(number: int) -> None:
     while True:
-        with journal.Journal(locked=False) as book:
-            change = apply.changes_of(book).get(number)
+        change = apply.read_changes().get(number)
         if change is None or change.state != WAITING:
             return
         left = change.deadline - journal.clock()
@@ -41,7 +40,7 @@ def take_back(number: int, state: str, why: str) -> None:
     """Take the change back if it is still in that state; tried again while it fails."""
     for _ in range(3):
         try:
-            with journal.Journal(patience=PATIENCE) as book:
+            with apply.open_journal(PATIENCE) as book:
                 change = apply.changes_of(book).get(number)
                 if change is None or change.state != state or not apply.take_back(book, change, UNDONE, why):
                     return

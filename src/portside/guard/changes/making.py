@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from portside.guard.changes import apply, scene
 from portside.guard.changes.decide import check, decide
-from portside.system.journal import Journal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ def make(
     """
     if not _stands(decision, insist):
         return decision, None
-    with Journal() as book:
+    with apply.open_journal() as book:
         apply.recover(book)
         known = apply.changes_of(book)
         if is_overtaken(decision, known):

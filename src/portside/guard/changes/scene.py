@@ -46,7 +46,7 @@ class Scene(Record):
 
 def read_scene(wish: Wish) -> Scene:
     """Return the host as it is; raises NotPermitted where the rules or the journal may not be read."""
-    with journal.Journal() as book:
+    with apply.open_journal() as book:
         apply.recover(book)
         known = apply.changes_of(book)
     return scene_with(known, wish)
@@ -58,7 +58,7 @@ def scene_with(known: Mapping[int, Change], wish: Wish) -> Scene:
     rules, there = others_rules(), own_table.is_there()
     if there:
         rules = simulate.with_table(rules, _as_nft_lists(in_force(changes), wish))
-    number = apply.next_number(known)
+    number = journal.next_number(known)
     return Scene(rules, reading.read_environment(), _listening(), changes, number, there)
 
 

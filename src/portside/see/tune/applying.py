@@ -1,7 +1,7 @@
 """Reads the settings, makes a change, keeps a record of it, and takes it back.
 
-Order of a change: the record is on the disk first, then the kernel is told and asked what it has now, then the file
-under /etc/sysctl.d is written.  A change that the kernel refuses leaves the record as it was.
+Order of a change: the record is in the journal first, then the kernel is told and asked what it has now, then the
+file under /etc/sysctl.d is written.  A change that the kernel refuses leaves the record as it was.
 """
 
 from __future__ import annotations
@@ -9,19 +9,19 @@ from __future__ import annotations
 import os
 import time
 
-from portside.errors import NotSupported, PortsideError
+from portside.errors import NotSupported, PortsideError, TimedOut
 from portside.record import Record
 from portside.see.tune import changes, settings
-from portside.system import commands, files, netns, sysctl, sysctl_files
+from portside.system import commands, journal, netns, sysctl, sysctl_files
 from portside.system.host import LIVE, Host
 from portside.wire import sysctl_conf
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from portside.see.tune.changes import Change
+    from portside.system.journal import Journal
 
 COMMENT = "set by portside tune; 'portside tune undo' takes it back"
-_STATE = "/var/lib/portside"
 
 
 class Done(Record):
@@ -47,25 +47,51 @@ def carry_out(change: Change, host: Host = LIVE, root: str = "") -> Done:
     """Make a change; `root` stands before /etc and /var/lib.
 
     Raises NotPermitted without the right, BadRequest where the kernel refuses the value, NotSupported for a change
-    that is to last in a network namespace of which no file tells.
+    that is to last in a network namespace of which no file tells, TimedOut where another change goes on.
     """
     if change.persist:
         _check_lasting(root)
         text = sysctl_files.read(sysctl_files.OURS, root)
         change = change.replace(file_before=sysctl_conf.last(text, change.setting.sysctl))
     change = change.replace(network=netns.cookie(), boot=_boot(host), at=time.time())
-    # what another boot set for that boot alone is gone
-    before = tuple(one for one in read_record(root) if one.persist or one.boot == change.boot)
-    recorded = _write_record((*before, change), root)
+    book = journal.Journal(_place(root))
     try:
-        now = _set(change.name, change.after, host)
-        if change.persist:
-            _write_setting(change.name, change.after, root)
-    except PortsideError:
-        if recorded:
-            _write_record(before, root)
+        number = _write_down(book, change)
+        try:
+            now = _set(change.name, change.after, host)
+            if change.persist:
+                _write_setting(change.name, change.after, root)
+        except PortsideError:
+            if number:
+                book.remove(number)
+            raise
+    finally:
+        book.close()
+    return Done(change, now, _overriding(change, root) if change.persist else "", bool(number))
+
+
+def _lock(book: Journal) -> bool:
+    """Lock the journal; False where none can be kept.  Raises TimedOut where another change goes on."""
+    try:
+        book.lock()
+    except TimedOut:
         raise
-    return Done(change, now, _overriding(change, root) if change.persist else "", recorded)
+    except PortsideError:
+        return False
+    return True
+
+
+def _write_down(book: Journal, change: Change) -> int:
+    """Lock the journal and write the change down; return its number, 0 where no journal can be kept."""
+    if not _lock(book):
+        return 0
+    for number, one in changes.of_journal(book.records()).items():
+        if not one.persist and one.boot != change.boot:  # what was set for that boot alone is gone
+            book.remove(number)
+    try:
+        return book.add(changes.to_json(change))
+    except PortsideError:
+        return 0
 
 
 def find_undo(name: str = "", host: Host = LIVE, root: str = "") -> Change | None:
@@ -87,13 +113,27 @@ def undo(change: Change, host: Host = LIVE, root: str = "") -> Done:
             f"it is {settings.shown(setting, now)} now, not the {settings.shown(setting, change.after)} that was set",
             f"set it: portside tune {change.name} {settings.shown(setting, change.before)}",
         )  # fmt: skip
-    now = _set(change.name, change.before, host)
-    if change.persist:
-        before = change.file_before
-        _write_setting(change.name, None if before is None else settings.canonical(setting, before), root)
-    left = list(read_record(root))
-    left.remove(change)
-    return Done(change, now, recorded=_write_record(tuple(left), root))
+    book = journal.Journal(_place(root))
+    try:
+        locked = _lock(book)
+        now = _set(change.name, change.before, host)
+        if change.persist:
+            before = change.file_before
+            _write_setting(change.name, None if before is None else settings.canonical(setting, before), root)
+        return Done(change, now, recorded=locked and _forget(book, change))
+    finally:
+        book.close()
+
+
+def _forget(book: Journal, change: Change) -> bool:
+    """Take a change out of the journal; False where that cannot be."""
+    try:
+        for number, one in changes.of_journal(book.records()).items():
+            if one == change:
+                book.remove(number)
+    except PortsideError:
+        return False
+    return True
 
 
 def _set(name: str, value: str, host: Host) -> str:
@@ -134,34 +174,15 @@ def _boot(host: Host) -> str:
     return sysctl.read(host, "kernel.random.boot_id") or ""
 
 
-def _record_path(root: str) -> str:
-    """Return where the record is: the host's for root, else the user's own, or where PORTSIDE_STATE says."""
-    if not root and os.environ.get("PORTSIDE_STATE"):
-        return f"{os.environ['PORTSIDE_STATE']}/tune.json"
-    if root or (os.geteuid() == 0 and os.access("/var/lib", os.W_OK)):
-        return f"{root}{_STATE}/tune.json"
+def _place(root: str) -> str:
+    """Return where the journal is: the host's for root, else the user's own, or where PORTSIDE_STATE says."""
+    own = os.geteuid() != 0 or not os.access("/var/lib", os.W_OK)
+    if root or os.environ.get("PORTSIDE_STATE") or not own:
+        return journal.place("tune", root)
     state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
-    return f"{state}/portside/tune.json"
+    return f"{state}/portside/tune"
 
 
 def read_record(root: str = "") -> tuple[Change, ...]:
-    """Return the recorded changes, the oldest first; none where there is no record that can be believed."""
-    import json
-
-    try:
-        text = files.read_small(_record_path(root))
-        return changes.from_json(json.loads(text))
-    except (OSError, ValueError):
-        return ()
-
-
-def _write_record(record: tuple[Change, ...], root: str) -> bool:
-    """Keep the record; False where it cannot be kept."""
-    import json
-
-    text = json.dumps(changes.to_json(record), indent=1) + "\n"
-    try:
-        commands.replace_file(_record_path(root), text if record else None)
-    except PortsideError:
-        return False
-    return True
+    """Return the recorded changes, the oldest first; raises BadReply for a record that cannot be believed."""
+    return tuple(changes.of_journal(journal.read(_place(root))).values())

@@ -6,13 +6,13 @@ any user may bind); what depends on other settings is checked here, so that the 
 
 from __future__ import annotations
 
-from portside.errors import BadRequest
+from portside.errors import BadReply, BadRequest
 from portside.record import Record
 from portside.see.tune import settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from portside.see.tune.settings import Setting
@@ -85,23 +85,26 @@ _FORMS = {
 }  # fmt: skip
 
 
-def from_json(items: object) -> tuple[Change, ...]:
-    """Return the changes of a record that was read; what is not of its form is left out.
+def of_journal(records: Mapping[int, dict[str, Any]]) -> dict[int, Change]:
+    """Return the changes that a journal tells of; raises BadReply for what is none.
 
     Its values are ones that could have been typed: they will be written to the kernel.
     """
-    found = []
-    for item in items if isinstance(items, list) else ():
-        if not (isinstance(item, dict) and _is_of_form(item)):
-            continue
-        change = Change(**item)
+    return {number: _from_json(number, record) for number, record in records.items()}
+
+
+def _from_json(number: int, record: dict[str, Any]) -> Change:
+    if _is_of_form(record):
+        change = Change(**record)
         values = (change.before, change.after)
         try:
             if all(settings.typed(change.setting, value or "none") == value for value in values):
-                found.append(change)
+                return change
         except BadRequest:
-            continue
-    return tuple(found)
+            pass
+    raise BadReply(
+        "read", f"change {number} of tune's journal", "it is not one of ours", "look at it, and remove it"
+    )
 
 
 def _is_of_form(item: dict[str, object]) -> bool:
@@ -113,6 +116,6 @@ def _is_of_form(item: dict[str, object]) -> bool:
     )
 
 
-def to_json(record: Sequence[Change]) -> list[dict[str, Any]]:
-    """Return the changes as JSON keeps them."""
-    return [dict(change.items()) for change in record]
+def to_json(change: Change) -> dict[str, Any]:
+    """Return a change as JSON keeps it."""
+    return dict(change.items())

@@ -1,8 +1,8 @@
 """Carries a plan to install a service out, keeps a record of it, and takes all of it, and only that, away again.
 
-Nothing that is there is overwritten: a file of the same name that is not ours is an error.  The record is on the disk
-before the first file is written; a step that fails takes everything back that was done before it.  A file that
-somebody changed since is left where it is, and told.
+Nothing that is there is overwritten: a file of the same name that is not ours is an error.  The record is in the
+journal before the first file is written; a step that fails takes everything back that was done before it.  A file
+that somebody changed since is left where it is, and told.
 """
 
 from __future__ import annotations
@@ -11,19 +11,18 @@ import os
 
 from portside.errors import BadReply, BadRequest, PortsideError
 from portside.record import Record
-from portside.system import commands, files, service_tools
+from portside.system import commands, files, journal, service_tools
+from portside.system.journal import Journal
 from portside.use.install.plan import File, Line, Plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     from portside.use.install.plan import Command
 
     Runner = Callable[[Command], str]
-
-_STATE = "/var/lib/portside"
 
 
 class Installed(Record):
@@ -50,47 +49,62 @@ class Removed(Record):
 def install(wanted: Installed, root: str = "", run: Runner = service_tools.run) -> None:
     """Write the files, check them, switch the service on; `root` stands before every path that is written.
 
-    Raises BadRequest where the port or a file is taken by something else, and what a step raised, after taking back
-    what was done.
+    Raises BadRequest where the port or a file is taken by something else, TimedOut where something else is being
+    installed, and what a step raised, after taking back what was done.
     """
-    plan = wanted.plan
-    record = read_record(root)
-    if any((one.port, one.protocol) == (wanted.port, wanted.protocol) and one.port for one in record):
-        name = next(one.plan.service for one in record if one.port == wanted.port)
-        raise BadRequest(
-            "install",
-            f"port {wanted.port}",
-            f"'{name}' was installed on it",
-            f"portside uninstall {wanted.port}",
-        )
-    for file in plan.files:
+    with Journal(place(root)) as book:
+        _check_free(wanted, _of_journal(book.records()), root)
+        number = book.add(_to_json(wanted))
+        enabling = False
+        try:
+            _write_files(wanted.plan, root, run)
+            enabling = True
+            for command in wanted.plan.enable:
+                run(command)
+        except PortsideError:
+            _take_back(wanted, book, number, root, run if enabling else _nothing)
+            raise
+
+
+def _check_free(wanted: Installed, record: Mapping[int, Installed], root: str) -> None:
+    """Refuse a port or a file that is somebody's."""
+    for one in record.values():
+        if wanted.port and (one.port, one.protocol) == (wanted.port, wanted.protocol):
+            raise BadRequest(
+                "install", f"port {wanted.port}", f"'{one.plan.service}' was installed on it",
+                f"portside uninstall {wanted.port}",
+            )  # fmt: skip
+    for file in wanted.plan.files:
         if os.path.lexists(root + file.path):
             raise BadRequest(
-                "install", plan.service, f"'{file.path}' is there already", "name another: --name"
+                "install", wanted.plan.service, f"'{file.path}' is there already", "name another: --name"
             )
-    _write_record((*record, wanted), root)
-    enabling = False
-    try:
-        for file in plan.files:
-            commands.replace_file(root + file.path, file.text)
-            os.chmod(root + file.path, file.mode)  # whatever the umask
-        for line in plan.lines:
-            _change_line(line, root, there=True)
-        for check in plan.checks:
-            _check(check, plan, root, run)
-        enabling = True
-        for command in plan.enable:
-            run(command)
-    except PortsideError:
-        _take_back(wanted, root, run if enabling else _nothing)
-        raise
+
+
+def _write_files(plan: Plan, root: str, run: Runner) -> None:
+    for file in plan.files:
+        commands.replace_file(root + file.path, file.text)
+        os.chmod(root + file.path, file.mode)  # whatever the umask
+    for line in plan.lines:
+        _change_line(line, root, there=True)
+    for check in plan.checks:
+        _check(check, plan, root, run)
 
 
 def uninstall(installed: Installed, root: str = "", run: Runner = service_tools.run) -> Removed:
     """Switch a service off and take away what was written for it."""
-    failed = _try(installed.plan.disable, run)
+    with Journal(place(root)) as book:
+        removed = _remove(installed.plan, root, run)
+        for number, one in _of_journal(book.records()).items():
+            if one == installed:
+                book.remove(number)
+    return removed
+
+
+def _remove(plan: Plan, root: str, run: Runner) -> Removed:
+    failed = _try(plan.disable, run)
     gone, kept = [], []
-    for file in installed.plan.files:
+    for file in plan.files:
         if not os.path.lexists(root + file.path):
             continue
         if _text(root + file.path) == file.text:
@@ -98,11 +112,10 @@ def uninstall(installed: Installed, root: str = "", run: Runner = service_tools.
             gone.append(file.path)
         else:
             kept.append(file.path)
-    for line in installed.plan.lines:
+    for line in plan.lines:
         _change_line(line, root, there=False)
         gone.append(f"{line.path} (one line)")
-    failed += _try(installed.plan.forget, run)
-    _write_record(tuple(one for one in read_record(root) if one != installed), root)
+    failed += _try(plan.forget, run)
     return Removed(tuple(gone), tuple(kept), tuple(failed))
 
 
@@ -122,9 +135,10 @@ def _check(check: Command, plan: Plan, root: str, run: Runner) -> None:
     run(tuple(root + word if word in paths else word for word in check))
 
 
-def _take_back(wanted: Installed, root: str, run: Runner) -> None:
+def _take_back(wanted: Installed, book: Journal, number: int, root: str, run: Runner) -> None:
     try:
-        uninstall(wanted, root, run)
+        _remove(wanted.plan, root, run)
+        book.remove(number)
     except PortsideError:  # what failed first is what is told
         pass
 
@@ -165,33 +179,23 @@ def _text(path: str) -> str:
         return ""
 
 
-def record_path(root: str = "") -> str:
-    """Return where the record is; PORTSIDE_STATE names another directory."""
-    return f"{(not root and os.environ.get('PORTSIDE_STATE')) or root + _STATE}/installed.json"
+def place(root: str = "") -> str:
+    """Return where the journal is."""
+    return journal.place("installed", root)
 
 
 def read_record(root: str = "") -> tuple[Installed, ...]:
     """Return what is installed; raises BadReply where the record is damaged: its commands are run as root."""
-    path = record_path(root)
-    try:
-        text = files.read_small(path)
-    except FileNotFoundError:
-        return ()
-    except OSError as error:
-        raise BadReply("read", f"'{path}'", os.strerror(error.errno or 0).lower()) from error
-    import json
+    return tuple(_of_journal(journal.read(place(root))).values())
 
+
+def _of_journal(records: Mapping[int, dict[str, Any]]) -> dict[int, Installed]:
     try:
-        return tuple(_from_json(item) for item in json.loads(text))
+        return {number: _from_json(record) for number, record in records.items()}
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise BadReply("read", f"'{path}'", "the record is damaged", "look at it, and remove it") from error
-
-
-def _write_record(record: tuple[Installed, ...], root: str) -> None:
-    import json
-
-    text = json.dumps([_to_json(one) for one in record], indent=1) + "\n"
-    commands.replace_file(record_path(root), text if record else None, 0o600)
+        raise BadReply(
+            "read", f"'{place()}'", "the record is damaged", "look at it, and remove it"
+        ) from error
 
 
 def _to_json(one: Installed) -> dict[str, Any]:
