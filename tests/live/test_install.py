@@ -209,7 +209,7 @@ mount -t tmpfs tmpfs {work}
 mkdir {work}/up {work}/wk {work}/state
 mount -t overlay overlay -o lowerdir=/etc,upperdir={work}/up,workdir={work}/wk /etc
 mount -t tmpfs tmpfs /run
-mount -t tmpfs tmpfs /var/log
+mount -t tmpfs -o mode=755 tmpfs /var/log
 export PORTSIDE_STATE={work}/state PYTHONPATH={source}
 portside() {{ {python} -m portside "$@"; }}
 left() {{ find {work}/up {work}/state ! -name lock '(' -type f -o -type l -o -type c ')' | sed s,{work},,; }}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import json
 import os
 import re
@@ -122,7 +123,11 @@ class Actor:
 
 @pytest.fixture
 def mine():
-    """Sockets of several kinds, one of them under two descriptors."""
+    """Sockets of several kinds, one of them under two descriptors.
+
+    What other tests left to the garbage collector goes first, lest it be closed between two looks.
+    """
+    gc.collect()
     kinds = [
         (socket.AF_INET, socket.SOCK_STREAM),
         (socket.AF_INET6, socket.SOCK_DGRAM),
