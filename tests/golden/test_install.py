@@ -18,7 +18,8 @@ from portside.use.install.wish import Wish, check, default_name
 
 FILES = sorted((Path(__file__).parent / "install").glob("*.txt"))
 RENDER = {
-    "systemd": systemd.render, "sysv": scripts.sysv, "chkconfig": lambda wish: scripts.sysv(wish, chkconfig=True),
+    "systemd": systemd.render, "systemd-forward": lambda wish: systemd.render(wish, portside="/usr/bin/portside"),
+    "sysv": scripts.sysv, "chkconfig": lambda wish: scripts.sysv(wish, chkconfig=True),
     "openrc": scripts.openrc, "freebsd": scripts.freebsd, "launchd": launchd.render,
     "inetd": superservers.inetd, "xinetd": superservers.xinetd,
 }  # fmt: skip

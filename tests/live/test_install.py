@@ -1,8 +1,7 @@
 """install with the managers' own programs: units judged by systemd-analyze, sockets passed by its socket-activate,
 init scripts run, and the command from end to end over a copy of /etc that the test throws away.
 
-No systemd runs as init where these tests do: there systemctl is a stand-in (STAND_IN), which does with the units that
-were written what systemd would, by systemd-socket-activate.
+Where systemd itself runs as init, it is tested by test_install_booted.
 """
 
 from __future__ import annotations
@@ -208,7 +207,7 @@ mount --make-rprivate /
 mount -t tmpfs tmpfs {work}
 mkdir {work}/up {work}/wk {work}/state
 mount -t overlay overlay -o lowerdir=/etc,upperdir={work}/up,workdir={work}/wk /etc
-mount -t tmpfs tmpfs /run
+mount -t tmpfs -o mode=755 tmpfs /run
 mount -t tmpfs -o mode=755 tmpfs /var/log
 export PORTSIDE_STATE={work}/state PYTHONPATH={source}
 portside() {{ {python} -m portside "$@"; }}
@@ -322,103 +321,6 @@ END
         "webby is enabled and started: 8081/tcp", "code 0", "S01webby", "webby is switched off", "code 0", "K01webby",
         "code 1", "code 1",
     ], done.stderr  # fmt: skip
-
-
-# systemctl's stand-in: the units that were written are done with as systemd would, by systemd-socket-activate.
-STAND_IN = r"""#!/bin/sh
-echo "$@" >>/run/told
-cd /etc/systemd/system
-service=$(echo portside-*.service)
-case "$1 $2" in
-    "enable --now")
-        port=$(sed -n 's/^ListenStream=//p' "$3")
-        line=$(sed -n 's/^ExecStart=//p' "$service")
-        accept=$(grep -q Accept=yes "$3" && echo "-a --inetd")
-        line="systemd-socket-activate -l $port $accept -E PYTHONPATH=$PYTHONPATH $line"
-        setsid sh -c "echo \$\$ >/run/manager; exec $line" </dev/null >/run/out 2>&1 &
-        sleep 0.5 ;;
-    "disable --now") kill -9 -$(cat /run/manager); rm /run/manager ;;
-    "is-failed --quiet") ! grep -qs '^State:.[^ZX]' /proc/$(cat /run/manager)/status ;;
-esac
-"""
-FAKE = """
-        mkdir -p /run/systemd/system
-        cat > /run/systemctl <<'END'
-{stand_in}
-END
-        chmod 755 /run/systemctl
-        mount --bind /run/systemctl /usr/bin/systemctl
-"""
-
-
-@pytest.fixture
-def systemd(stage):
-    require(shutil.which("systemd-socket-activate"), "needs systemd-socket-activate")
-    head = FAKE.format(stand_in=STAND_IN.replace("{", "{{").replace("}", "}}"))
-    return lambda script, **more: stage(head + script, **more)
-
-
-TAKER = """
-import portside
-[one] = portside.listen_fds()
-with one.socket() as listener:
-    while True:
-        listener.accept()[0].close()
-"""
-
-
-def test_a_socket_unit_and_its_service(systemd, tmp_path):
-    (tmp_path / "taker.py").write_text(TAKER)
-    done = systemd("""
-        portside install 40001 -- {exe} {taker}; echo code $?
-        ls /etc/systemd/system | grep portside
-        cat /proc/sys/net/ipv4/ip_local_reserved_ports
-        portside install --json | {exe} -c 'import json,sys; print(json.load(sys.stdin)["items"][0]["service"])'
-        portside uninstall 40001; echo code $?
-        cat /proc/sys/net/ipv4/ip_local_reserved_ports /run/told
-        left
-    """, exe=sys.executable, taker=tmp_path / "taker.py")  # fmt: skip
-    lines = done.stdout.splitlines()
-    assert lines[:4] == [
-        "wrote /etc/systemd/system/portside-40001.socket", "wrote /etc/systemd/system/portside-40001.service",
-        "portside-40001.socket is enabled, and port 40001/tcp answers", "code 0",
-    ], done.stderr  # fmt: skip
-    assert lines[4:8] == ["portside-40001.service", "portside-40001.socket", "40001", "portside-40001.socket"]
-    assert lines[8:12] == [
-        "removed /etc/systemd/system/portside-40001.socket", "removed /etc/systemd/system/portside-40001.service",
-        "portside-40001.socket is switched off", "code 0",
-    ]  # fmt: skip
-    assert lines[12] == ""  # nothing is reserved any more
-    told = [line for line in lines[13:] if not line.startswith("/")]
-    assert told == [
-        "daemon-reload", "enable --now portside-40001.socket", "is-failed --quiet portside-40001.service",
-        "disable --now portside-40001.socket portside-40001.service", "daemon-reload",
-        "reset-failed portside-40001.socket portside-40001.service",
-    ]  # fmt: skip
-    assert [line for line in lines if line.startswith("/up")] == []
-    assert "port 40001 lies in the ephemeral range: it is reserved now" in done.stderr
-
-
-def test_a_program_that_does_not_take_its_socket_is_told(systemd):
-    """The manager answers, the program fails: a connection alone would not show it."""
-    done = systemd("""
-        portside install 8080 -- /bin/sleep 0.1; echo code $?
-        portside uninstall 8080 >/dev/null; echo code $?
-        left
-    """)
-    assert done.stdout.splitlines()[-2:] == ["code 1", "code 0"]
-    assert "portside-8080.service has failed" in done.stderr
-    assert "the program must take its socket from the manager (LISTEN_FDS)" in done.stderr
-
-
-def test_a_program_for_each_connection(systemd):
-    done = systemd("""
-        portside install 8080 --inetd -- /bin/cat >/dev/null; echo code $?
-        cd {root}
-        {exe} -c 'from tests.live.test_install import ask; print(ask(b"hello"))'
-        portside uninstall 8080 >/dev/null; echo code $?
-    """, exe=sys.executable, root=SOURCE.parent)  # fmt: skip
-    assert done.stdout.splitlines() == ["code 0", "b'hello'", "code 0"], done.stderr
 
 
 def portside(space, *words):

@@ -27,6 +27,7 @@ PLACES = {
     "./app.sock": Place("unix", name="./app.sock"),
     "@app": Place("unix", name="@app"),
     "fd:3": Place("fd", name="3"),
+    "fd:web": Place("fd", name="web"),
 }
 
 
@@ -43,7 +44,21 @@ def test_places_by_default_of_another_kind():
 
 @pytest.mark.parametrize(
     "text",
-    ["", "::1:80", "[::1]", "[::1:80", "10.0.0.5:", "99999", "80/sctp", "unix:", "@", "fd:0", "fd:x", "a b"],
+    [
+        "",
+        "::1:80",
+        "[::1]",
+        "[::1:80",
+        "10.0.0.5:",
+        "99999",
+        "80/sctp",
+        "unix:",
+        "@",
+        "fd:0",
+        "fd:",
+        "fd:a:b",
+        "a b",
+    ],
 )
 def test_no_place(text):
     with pytest.raises(BadRequest):

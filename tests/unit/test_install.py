@@ -10,7 +10,7 @@ import pytest
 from portside.errors import BadReply, BadRequest, NotSupported, PortsideError
 from portside.system import commands, service_tools
 from portside.system.journal import Journal
-from portside.use.install import applying, launchd, scripts, superservers, systemd, units
+from portside.use.install import applying, launchd, scripts, superservers, systemd, units, verifying
 from portside.use.install.applying import Installed
 from portside.use.install.plan import sh_word
 from portside.use.install.wish import Wish, check
@@ -74,7 +74,7 @@ def test_units_are_written_switched_on_and_taken_away(root):
     assert off.told == [
         ("systemctl", "disable", "--now", "web.socket", "web.service"),
         ("systemctl", "daemon-reload"),
-        ("systemctl", "reset-failed", "web.socket", "web.service"),
+        ("systemctl", "reset-failed", "[w]eb.socket", "[w]eb.service"),
     ]
     assert (sorted(removed.gone), removed.kept, removed.failed) == (
         ["/etc/systemd/system/web.service", "/etc/systemd/system/web.socket"], (), (),
@@ -302,3 +302,57 @@ def test_a_unit_s_name_and_state():
 )
 def test_words_for_the_shell(word, quoted):
     assert sh_word(word) == quoted
+
+
+ACTIVE = "Id=web.socket\nActiveState=active\nResult=success\n"
+SERVICE = "Id=web.service\nActiveState={}\nResult={}\nNRestarts={}\nExecMainStatus={}\n"
+
+
+def systemd_that_says(*answers):
+    """Return a stand-in for systemd whose service is in each of these states in turn, the last for ever."""
+    left = list(answers)
+
+    def run(command):
+        if command[0] == "journalctl":
+            assert command[-1] == "_SYSTEMD_UNIT=web.service"
+            return "PermissionError\n"
+        assert command[-2:] == ("web.socket", "web.service")
+        return f"{ACTIVE}\n{SERVICE.format(*(left.pop(0) if len(left) > 1 else left[0]))}"
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("answers", "waiting", "why"),
+    [
+        ([("active", "success", 0, 0)], 0, ""),
+        ([("activating", "success", 0, 0), ("active", "success", 0, 0)], 0, ""),
+        ([("inactive", "success", 0, 0)], 0, ""),  # it has served, and ended
+        ([("active", "success", 0, 0)], 1, "the program has not accepted the connection"),
+        ([("activating", "success", 0, 0)], 0, "web.service is still starting"),
+        (
+            [("failed", "exit-code", 0, 203)], 1,
+            "web.service has failed (exit code 203): 'PermissionError'; see 'journalctl -u web.service'",
+        ),
+        (
+            [("activating", "exit-code", 0, 1), ("active", "success", 1, 0)], 0,  # Restart= has it live once more
+            "web.service has failed: 'PermissionError'; see 'journalctl -u web.service'",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_service_that_answers(monkeypatch, answers, waiting, why):
+    monkeypatch.setattr(verifying, "_SETTLED", 0.2)
+    plan = systemd.render(PASSED)
+    assert verifying.trouble(plan, systemd_that_says(*answers), lambda: waiting, seconds=1.0) == why
+
+
+def test_portside_is_a_service_s_program_only_where_every_user_can_run_it(tmp_path, monkeypatch):
+    program = tmp_path / "bin" / "portside"
+    program.parent.mkdir()
+    program.touch(0o755)
+    tmp_path.chmod(0o700)
+    assert not service_tools.open_to_all(str(program))  # whatever its own mode
+    assert not service_tools.open_to_all(str(tmp_path / "missing"))
+    assert service_tools.open_to_all("/bin/sh")
+    monkeypatch.setattr("sys.argv", [str(program)])
+    assert service_tools.own_program() == ""

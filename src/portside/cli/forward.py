@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 _ARGUMENTS = (
     Argument(
         ("places",),
-        "pairs: where to listen (8080, *:8080, 10.0.0.1:80, 53/udp, /run/app.sock, fd:3), and where to send on to "
-        "(the same forms; several targets with commas)",
+        "pairs: where to listen (8080, *:8080, 10.0.0.1:80, 53/udp, /run/app.sock, fd:3, fd:NAME), and where to "
+        "send on to (the same forms; several targets with commas)",
         "LISTEN TARGET",
         many="*",
     ),
@@ -97,6 +97,7 @@ _LISTS = ("allow", "deny", "accept_proxy")
 def run(arguments: SimpleNamespace, output: Output) -> int:
     """Forward until SIGTERM has drained the connections, or SIGINT ended them."""
     from portside.cli.forward_log import Log
+    from portside.use.activation import notify
     from portside.use.forward.forwarder import Forwarder
 
     configuration = _configuration(arguments)
@@ -109,11 +110,12 @@ def run(arguments: SimpleNamespace, output: Output) -> int:
     forwarder = Forwarder(configuration, on_event=log.tell, grace=arguments.grace)
     forwarder.open()
     log.begin(forwarder, arguments.stats)
-    signal.signal(signal.SIGTERM, lambda *_: forwarder.drain())
+    signal.signal(signal.SIGTERM, lambda *_: _drain(forwarder))
     signal.signal(signal.SIGUSR1, lambda *_: forwarder.post(lambda: log.statistics(forwarder)))
     if arguments.config:
         signal.signal(signal.SIGHUP, lambda *_: forwarder.post(lambda: _reload(forwarder, arguments, output)))
     try:
+        notify(_ready(forwarder))
         forwarder.work()
         if arguments.stats:
             log.statistics(forwarder)
@@ -165,12 +167,28 @@ def _settings(arguments: SimpleNamespace) -> dict[str, Any]:
     return {key: value for key, value in given.items() if value is not None}
 
 
+def _ready(forwarder: Forwarder) -> str:
+    """Return what a service manager is told once all listeners are there."""
+    return f"READY=1\nSTATUS=listening on {', '.join(forwarder.addresses)}"
+
+
+def _drain(forwarder: Forwarder) -> None:
+    from portside.use.activation import notify
+
+    forwarder.drain()
+    notify("STOPPING=1")
+
+
 def _reload(forwarder: Forwarder, arguments: SimpleNamespace, output: Output) -> None:
     """Read the file again; a bad one changes nothing."""
+    from portside.use.activation import notify
+
+    notify("RELOADING=1")
     try:
         forwarder.reload(_configuration(arguments))
     except PortsideError as error:
         output.note(f"{error}; going on as before")
+    notify(_ready(forwarder))
 
 
 def _allow_many_descriptors() -> None:

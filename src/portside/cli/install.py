@@ -144,7 +144,7 @@ def _render(wish: Wish, kind: str) -> Plan:
     from portside.use.install import launchd, scripts, superservers, systemd
 
     if kind == "systemd":
-        return systemd.render(wish, service_tools.proxyd())
+        return systemd.render(wish, service_tools.proxyd(), service_tools.own_program())
     if kind == "sysv":
         return scripts.sysv(wish, chkconfig=service_tools.has_chkconfig())
     others = {
@@ -176,7 +176,7 @@ def _print(wish: Wish, plan: Plan, output: Output) -> int:
     else:
         lines = plan.text().splitlines()
         output.write("".join("\t".join(map(output.clean, line.split("\t"))) + "\n" for line in lines))
-    for warning in (*plan.warnings, *_ephemeral_warning(wish)):
+    for warning in (*plan.warnings, *_ephemeral_warning(wish), *_closed_warning(wish)):
         output.note(warning)
     return FOUND
 
@@ -189,6 +189,17 @@ def _ephemeral_warning(wish: Wish) -> tuple[str, ...]:
     return (
         f"port {wish.port} lies in the ephemeral range: any connection may be given it first; 'install' reserves it",
     )
+
+
+def _closed_warning(wish: Wish) -> tuple[str, ...]:
+    """Return a warning for what the command names and a user without any right cannot read."""
+    from portside.system import service_tools
+
+    if wish.user or (wish.how == "own" and wish.privileged):
+        return ()
+    named = [os.path.join(wish.directory, word) for word in wish.command]
+    closed = [place for place in named if os.path.exists(place) and not service_tools.open_to_all(place)]
+    return tuple(f"'{place}' is closed to other users; name one who may read it: --user" for place in closed)
 
 
 def _install(wish: Wish, plan: Plan, output: Output) -> int:
@@ -204,10 +215,13 @@ def _install(wish: Wish, plan: Plan, output: Output) -> int:
         raise BadRequest("install", what, "something has it already", look)
     inside = bool(_ephemeral_warning(wish))
     applying.install(applying.Installed(wish.port, wish.protocol, plan, reserved=inside))
+    for warning in _closed_warning(wish):
+        output.note(warning)
     if inside:
         output.note(reservation.reserve(wish.port))
     why = verifying.answers(wish.port, wish.protocol, wish.address)
-    why = why or verifying.failed(wish, plan, service_tools.run)
+    if not why and plan.kind == service_tools.SYSTEMD and wish.how != "inetd":
+        why = verifying.trouble(plan, service_tools.run, lambda: _waiting(wish))
     for warning in plan.warnings if why or wish.how != "passed" else ():  # it does take its socket
         output.note(warning)
     if output.json:
@@ -227,6 +241,16 @@ def _install(wish: Wish, plan: Plan, output: Output) -> int:
             f"port {wish.port}/{wish.protocol} does not answer: {why}; take it back: portside uninstall {wish.port}"
         )
     return NOTHING if why else FOUND
+
+
+def _waiting(wish: Wish) -> int:
+    """Return how many connections wait for the program to accept them."""
+    from portside.see.api import sockets
+
+    if wish.protocol != "tcp":
+        return 0
+    listeners = sockets(f"state listening and sport = {wish.port}")
+    return sum(one.backlog.used for one in listeners if one.backlog)
 
 
 def item(port: int, protocol: str, plan: Plan) -> dict[str, Any]:

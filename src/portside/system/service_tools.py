@@ -52,6 +52,36 @@ def proxyd(root: str = "") -> str:
     return next((path for path in _PROXYD if os.path.exists(root + path)), _PROXYD[0])
 
 
+def own_program() -> str:
+    """Return the path of portside itself, if a service without any right can run it; else empty.
+
+    What lies in a home is hidden from services (ProtectHome), whatever its modes.
+    """
+    import sys
+
+    started = os.path.abspath(sys.argv[0])
+    program = started if os.path.basename(started) == "portside" else commands.find("portside")
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    needed = (program, sys.executable, os.path.join(package, "__init__.py"))
+    in_home = any(os.path.realpath(place).startswith(("/home/", "/root/")) for place in needed)
+    return program if program and not in_home and all(map(open_to_all, needed)) else ""
+
+
+def open_to_all(path: str) -> bool:
+    """Whether every user can get to a file and read it, by the modes of the file and of each directory above it."""
+    for place in {os.path.abspath(path), os.path.realpath(path)}:
+        try:
+            if not os.stat(place).st_mode & 0o4:
+                return False
+            while place != "/":
+                place = os.path.dirname(place)
+                if not os.stat(place).st_mode & 0o1:
+                    return False
+        except OSError:
+            return False
+    return True
+
+
 def run(argv: Sequence[str], *, seconds: float = SECONDS) -> str:
     """Run a command of the host's service manager and return what it wrote.
 

@@ -12,7 +12,6 @@ import socket
 
 from portside.errors import BadRequest, NotPermitted, NotSupported, PortsideError, TimedOut
 from portside.record import Record
-from portside.use.activation import listen_fds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -211,11 +210,6 @@ def listen_everywhere(
             if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
                 raise
     return [listen(Address(socket.AF_INET, type, 0, ("0.0.0.0", port)), backlog=backlog)]
-
-
-def inherited() -> list[socket.socket]:
-    """Return the sockets a service manager passed (see `activation.listen_fds`), none if they are not for us."""
-    return [one.socket() for one in listen_fds()]
 
 
 def failure(operation: str, address: Address, error: OSError, timeout: float | None = None) -> PortsideError:

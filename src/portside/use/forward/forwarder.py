@@ -15,7 +15,7 @@ from portside.use.forward import events
 from portside.use.forward.events import Event
 from portside.use.forward.flows import FlowService
 from portside.use.forward.health import Checks
-from portside.use.forward.listening import addresses_of, forget_path, listen_at
+from portside.use.forward.listening import addresses_of, forget_path, inherited, listen_at
 from portside.use.forward.places import FD, UDP
 from portside.use.forward.rules import Configuration
 from portside.use.forward.streams import StreamService
@@ -57,7 +57,7 @@ class Forwarder(Running):
         self._leaving: list[Service] = []  # of rules that are gone: their connections end by themselves
         self._looking: set[Place] = set()
         self._lookups: dict[Place, Timer] = {}
-        self._inherited: dict[int, socket.socket] = {}
+        self._inherited: dict[str, list[socket.socket]] = {}
         self._checks: Checks | None = None
         self._draining = False
         self._begun = False
@@ -73,7 +73,7 @@ class Forwarder(Running):
 
     def _open(self) -> None:
         if any(rule.listen.transport == FD for rule in self._configuration.rules):
-            self._inherited = {each.fileno(): each for each in sockets.inherited()}
+            self._inherited = inherited()
         self._checks = Checks(self.driver, self._tell)
         self._draining = False
         self._begun = False
@@ -89,8 +89,9 @@ class Forwarder(Running):
             service.close()
         if self._checks is not None:
             self._checks.close()
-        for each in self._inherited.values():
-            each.close()
+        for passed in self._inherited.values():
+            for each in passed:
+                each.close()
         self._services, self._leaving, self._inherited = {}, [], {}
         self._looking, self._lookups = set(), {}
 

@@ -9,6 +9,7 @@ import stat
 
 from portside.errors import BadRequest, PortsideError
 from portside.use import sockets
+from portside.use.activation import listen_fds
 from portside.use.forward.places import EVERYWHERE, FD, UDP, UNIX
 
 TYPE_CHECKING = False
@@ -19,10 +20,21 @@ _LOOPBACK = ("127.0.0.1", "::1")
 _NO_IPV6 = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
-def listen_at(place: Place, inherited: dict[int, socket.socket]) -> list[socket.socket]:
-    """Return the bound sockets, listening if they are streams; `inherited` are those a manager has passed."""
+def inherited() -> dict[str, list[socket.socket]]:
+    """Return the sockets a service manager passed, by number (`3`) and by name, which several may share."""
+    found: dict[str, list[socket.socket]] = {}
+    for one in listen_fds():
+        passed = one.socket()
+        found[str(one.descriptor)] = [passed]
+        if one.name:
+            found.setdefault(one.name, []).append(passed)
+    return found
+
+
+def listen_at(place: Place, passed: dict[str, list[socket.socket]]) -> list[socket.socket]:
+    """Return the bound sockets, listening if they are streams; `passed` is what a manager has (`inherited`)."""
     if place.transport == FD:
-        return [_taken(place, inherited)]
+        return _taken(place, passed)
     if place.transport == UNIX:
         return [_unix(place)]
     kind = socket.SOCK_DGRAM if place.transport == UDP else socket.SOCK_STREAM
@@ -58,12 +70,11 @@ def _named(host: str, port: int | str, kind: int, *, optional: bool) -> list[soc
         raise
 
 
-def _taken(place: Place, inherited: dict[int, socket.socket]) -> socket.socket:
-    found = inherited.get(int(place.name))
-    if found is None:
-        told = ", ".join(f"fd:{number}" for number in sorted(inherited)) or "none"
+def _taken(place: Place, passed: dict[str, list[socket.socket]]) -> list[socket.socket]:
+    if place.name not in passed:
+        told = ", ".join(f"fd:{name}" for name in sorted(passed)) or "none"
         raise BadRequest("listen on", f"'{place}'", f"no such socket was passed to us (passed: {told})")
-    return found.dup()
+    return [each.dup() for each in passed[place.name]]
 
 
 def _unix(place: Place) -> socket.socket:

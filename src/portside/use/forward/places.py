@@ -7,7 +7,7 @@
 | `10.0.0.5:80`, `[2001:db8::1]:80`, `example.org:https` | an address or a name, and a port |
 | `53/udp`, `10.0.0.5:53/udp` | the same over UDP |
 | `/run/app.sock`, `./app.sock`, `unix:app.sock`, `@app` | a Unix socket; `@` is an abstract one |
-| `fd:3` | a listening socket that a service manager passed |
+| `fd:3`, `fd:web` | a listening socket that a service manager passed, by its number or its FileDescriptorName= |
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ EVERYWHERE = "*"
 class Place(Record):
     """One place: `transport` is TCP, UDP, UNIX or FD; `host` is empty for loopback, `*` for every address.
 
-    `name` is the path of a Unix socket, or the number of an inherited descriptor.
+    `name` is the path of a Unix socket, or the number or name of an inherited descriptor.
     """
 
     transport: str
@@ -45,12 +45,13 @@ def parse_place(text: str, transport: str = TCP) -> Place:
     if text.startswith(("/", "./", "../", "@")):
         return _unix(text, text)
     if text.startswith("fd:"):
-        number = text.removeprefix("fd:")
-        if not (number.isascii() and number.isdecimal() and int(number) > 2):
+        name = text.removeprefix("fd:")
+        number = name.isascii() and name.isdecimal()
+        if not name or ":" in name or (number and int(name) < 3):
             raise BadRequest(
-                "read place", f"'{text}'", f"'{number}' is no inherited descriptor", "they begin at fd:3"
+                "read place", f"'{text}'", f"'{name}' is no inherited descriptor", "they begin at fd:3"
             )
-        return Place(FD, name=number)
+        return Place(FD, name=str(int(name)) if number else name)
     rest, slash, protocol = text.partition("/")
     if slash and protocol not in (TCP, UDP):
         raise BadRequest("read place", f"'{text}'", f"there is no protocol '{protocol}'", "tcp or udp")

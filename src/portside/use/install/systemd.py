@@ -41,8 +41,11 @@ UMask=0077
 """
 
 
-def render(wish: Wish, proxyd: str = PROXYD) -> Plan:
-    """Return the units of a service, and the commands that switch them on and off."""
+def render(wish: Wish, proxyd: str = PROXYD, portside: str = "") -> Plan:
+    """Return the units of a service, and the commands that switch them on and off.
+
+    `portside` is the path of our own program, which forwards better than `proxyd`; empty if services cannot run it.
+    """
     if any(character in wish.command[0] for character in "\"'\\"):  # string_is_safe, src/basic/string-util.c
         raise BadRequest(
             "install",
@@ -54,8 +57,8 @@ def render(wish: Wish, proxyd: str = PROXYD) -> Plan:
     if wish.how != OWN:
         files.append(_file(f"{wish.name}.socket", _socket(wish)))
     if wish.how == PROXY:
-        files.append(_file(f"{wish.name}.service", _proxy(wish, proxyd)))
-        files.append(_file(f"{wish.name}-program.service", _service(wish, f"{wish.name}.service")))
+        files.append(_file(f"{wish.name}.service", _proxy(wish, proxyd, portside)))
+        files.append(_file(f"{wish.name}-program.service", _service(wish, f"{wish.name}.service", portside)))
     else:
         files.append(_file(_service_name(wish), _service(wish)))
     started = f"{wish.name}.service" if wish.how == OWN else f"{wish.name}.socket"
@@ -67,11 +70,24 @@ def render(wish: Wish, proxyd: str = PROXYD) -> Plan:
         started,
         tuple(files),
         checks=(("systemd-analyze", "verify", "--recursive-errors=no", *paths),),
-        enable=(("systemctl", "daemon-reload"), ("systemctl", "enable", "--now", started)),
+        enable=(("systemctl", "daemon-reload"), ("systemctl", "enable", "--now", started), *_woken(wish)),
         disable=(("systemctl", "disable", "--now", *running),),
-        forget=(("systemctl", "daemon-reload"), ("systemctl", "reset-failed", *running)),
-        warnings=_warnings(wish),
+        # as patterns, which match what is still loaded, because it failed, and may match nothing
+        forget=(("systemctl", "daemon-reload"), ("systemctl", "reset-failed", *map(_pattern, units))),
+        warnings=_warnings(wish, portside),
     )
+
+
+def _woken(wish: Wish) -> tuple[tuple[str, ...], ...]:
+    """Return the command that starts a program which waits for datagrams: no connection does, to see it come up."""
+    if wish.how == PASSED and wish.protocol == "udp":
+        return (("systemctl", "start", f"{wish.name}.service"),)
+    return ()
+
+
+def _pattern(unit: str) -> str:
+    """Return a pattern that matches this unit alone (or the instances of this template)."""
+    return f"[{unit[0]}]{unit[1:].replace('@', '@*')}"
 
 
 def _file(unit: str, text: str) -> File:
@@ -103,7 +119,7 @@ def _socket(wish: Wish) -> str:
     )
 
 
-def _service(wish: Wish, before: str = "") -> str:
+def _service(wish: Wish, before: str = "", portside: str = "") -> str:
     """Return the unit of the program itself; `before` names the proxy in front of it."""
     unit = [f"Description={specifier(wish.title)}", "After=network.target"]
     if _accepts(wish):
@@ -118,7 +134,7 @@ def _service(wish: Wish, before: str = "") -> str:
     else:
         lines += ["Restart=on-failure", "RestartSec=1"]
     if before:
-        lines.append(f"ExecStartPost={exec_line(_until_listening(wish.target))}")
+        lines.append(f"ExecStartPost={exec_line(_until_listening(wish.target, portside))}")
     if wish.directory:
         lines.append(f"WorkingDirectory={specifier(wish.directory)}")
     lines += [f"User={specifier(wish.user)}"] if wish.user else ["DynamicUser=yes"]
@@ -130,19 +146,25 @@ def _service(wish: Wish, before: str = "") -> str:
     return f"[Unit]\n{_joined(unit)}\n[Service]\n{body}{_LOCKED.format(home=_home(wish))}{install}"
 
 
-def _proxy(wish: Wish, proxyd: str) -> str:
+def _proxy(wish: Wish, proxyd: str, portside: str) -> str:
+    """Return the unit of what forwards: `portside forward`, which keeps half-close, else systemd's own."""
     program = f"{wish.name}-program.service"
     unit = [
         f"Description={specifier(wish.title)}: the way to {specifier(wish.target)}",
         f"Requires={wish.name}.socket {program}",
         f"After={wish.name}.socket {program}",
     ]
-    body = f"ExecStart={exec_line((proxyd, wish.target))}\nType=notify\nDynamicUser=yes\nCapabilityBoundingSet=\n"
+    forward = (portside, "forward", f"fd:{wish.name}", wish.target)
+    line = exec_line(forward if portside else (proxyd, wish.target))
+    # systemd-socket-proxyd (252) never says that it is ready: as notify it dies after 90 s (systemd/systemd#35251)
+    body = f"ExecStart={line}\nType={'notify' if portside else 'exec'}\nDynamicUser=yes\nCapabilityBoundingSet=\n"
     return f"[Unit]\n{_joined(unit)}\n[Service]\n{body}{_LOCKED.format(home='yes')}"
 
 
-def _until_listening(target: str) -> tuple[str, ...]:
+def _until_listening(target: str, portside: str) -> tuple[str, ...]:
     """Return the command that waits ten seconds for a port: the first connection must not come too early."""
+    if portside:
+        return (portside, "wait", "--timeout", "10", target)
     host, _, port = target.rpartition(":")
     place = f"/dev/tcp/{host.strip('[]')}/{port}"
     loop = f"for i in {{1..100}}; do (: <{place}) 2>/dev/null && exit 0; sleep 0.1; done; exit 1"
@@ -159,13 +181,16 @@ def _joined(lines: list[str]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _warnings(wish: Wish) -> tuple[str, ...]:
+def _warnings(wish: Wish, portside: str) -> tuple[str, ...]:
     if wish.how == PASSED:
         return (
             "the program must take its socket from the manager (LISTEN_FDS); else --own, --to PORT or --inetd",
         )
-    if wish.how == PROXY:
-        return ("systemd-socket-proxyd ends both directions when one ends: no half-close",)
+    if wish.how == PROXY and not portside:
+        return (
+            "no user but root can run portside here, so systemd-socket-proxyd forwards: it ends both directions when "
+            "one ends (no half-close)",
+        )
     return ()
 
 

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from portside.use.install.plan import Command, Plan
-    from portside.use.install.wish import Wish
 
 SECONDS = 10.0
+STARTING = 20.0  # a program behind a proxy has ten seconds until it must listen
 _PATIENCE = 5.0  # for one connection
 _TICK = 0.1
+_SETTLED = 1.0  # the time in which a program fails that cannot bind its port
 
 
 def answers(port: int, protocol: str, address: str = "", seconds: float = SECONDS) -> str:
@@ -52,19 +53,51 @@ def _udp(port: int, address: str) -> str:
     return "" if taken(port, "udp", address) else f"nobody has bound port {port}/udp"
 
 
-def failed(wish: Wish, plan: Plan, run: Callable[[Command], str]) -> str:
-    """Return what systemd says of a program that was started and has ended in failure; empty where it has not.
+def trouble(
+    plan: Plan, run: Callable[[Command], str], waiting: Callable[[], int], seconds: float = STARTING
+) -> str:
+    """Return what is wrong with a service that systemd was given and that was connected to; empty if nothing.
 
-    A connection to a port that the manager holds always succeeds: only the service tells whether the program came up.
+    The manager's own socket always answers: only its units tell whether the program came up, and the listener's
+    accept queue (`waiting` connections) whether it takes what comes.  It is well once it has been so for a while.
     """
-    units = [file.path.rpartition("/")[2] for file in plan.files if file.path.endswith(".service")]
-    if plan.kind != "systemd" or wish.how == "inetd":
-        return ""
-    time.sleep(1)  # the time in which a program fails that cannot bind its port
-    for unit in units:
-        try:
-            run(("systemctl", "is-failed", "--quiet", unit))
-        except PortsideError:
-            continue
-        return f"{unit} has failed: see 'journalctl -u {unit}'"
-    return ""
+    units = [unit for file in plan.files if "@" not in (unit := file.path.rpartition("/")[2])]
+    deadline = time.monotonic() + seconds
+    well_since = 0.0
+    while True:
+        states = _states(units, run)
+        for state in states:
+            if state["ActiveState"] == "failed" or state.get("NRestarts", "0") != "0":
+                return _failure(state, run)
+        starting = [state["Id"] for state in states if state["ActiveState"] == "activating"]
+        why = f"{starting[0]} is still starting" if starting else ""
+        why = why or ("the program has not accepted the connection" if waiting() else "")
+        now = time.monotonic()
+        well_since = 0.0 if why else well_since or now
+        if now > deadline or (well_since and now - well_since >= _SETTLED):
+            return why
+        time.sleep(_TICK)
+
+
+def _states(units: list[str], run: Callable[[Command], str]) -> list[dict[str, str]]:
+    """Ask systemd how its units are: of each a name and a value for what applies to its kind."""
+    names = "Id,ActiveState,Result,NRestarts,ExecMainStatus"
+    text = run(("systemctl", "show", f"--property={names}", *units))
+    return [
+        {"Id": "", "ActiveState": ""} | dict(line.split("=", 1) for line in part.splitlines() if "=" in line)
+        for part in text.split("\n\n")
+    ]
+
+
+def _failure(state: dict[str, str], run: Callable[[Command], str]) -> str:
+    """Return that a unit has failed, with what its program wrote last."""
+    unit, result = state["Id"], state.get("Result", "")
+    if result == "exit-code":
+        result = f"exit code {state.get('ExecMainStatus')}"
+    why = f"{unit} has failed" + (f" ({result})" if result not in ("", "success") else "")
+    try:  # by _SYSTEMD_UNIT: what the program wrote, not what the manager says of it
+        asked = "--quiet", "--no-pager", "--output=cat", "--lines=1", f"_SYSTEMD_UNIT={unit}"
+        words = run(("journalctl", *asked)).strip()
+    except PortsideError:
+        words = ""
+    return why + (f": '{words[:200]}'" if words else "") + f"; see 'journalctl -u {unit}'"
