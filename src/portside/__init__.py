@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from portside.see.why import why_host, why_port
     from portside.see.why.steps import Step, Walk
     from portside.system.host import Host
+    from portside.system.tls import Tls
     from portside.use.activation import Passed, listen_fds, notify
     from portside.use.api import connect, forward, serve
     from portside.use.forward.forwarder import Forwarder
@@ -66,6 +67,7 @@ _HOMES = {
     "portside.see.why": ("why_host", "why_port"),
     "portside.see.why.steps": ("Step", "Walk"),
     "portside.system.host": ("Host",),
+    "portside.system.tls": ("Tls",),
     "portside.use.activation": ("Passed", "listen_fds", "notify"),
     "portside.use.api": ("connect", "forward", "serve"),
     "portside.use.forward.forwarder": ("Forwarder",),
@@ -80,7 +82,7 @@ __all__ = [  # noqa: RUF022 (in the order of use)
     "list_ports", "sockets", "who", "why_port", "why_host", "pick", "pick_ports", "Snapshot", "OpenPort", "Holder",
     "Socket", "Endpoint", "Queues", "Backlog", "Timer", "Owner", "Process", "Container", "Reach", "Report", "Peer",
     "Walk", "Step", "Gap", "Host", "listen_fds", "Passed", "notify",
-    "connect", "serve", "Server", "forward", "Forwarder", "send", "receive", "Transferred",
+    "connect", "Tls", "serve", "Server", "forward", "Forwarder", "send", "receive", "Transferred",
     "scan", "Scan", "Result", "Progress", "check", "wait", "Verdict",
     "PortsideError", "BadRequest", "BadReply", "NotPermitted", "NotSupported", "TimedOut", "Vanished",
 ]  # fmt: skip

@@ -133,3 +133,11 @@ def probe_world():
         require(shutil.which(command), f"{command} is not installed")
     with ProbeWorld() as made:
         yield made
+
+
+@pytest.fixture
+def places(tmp_path):
+    """Two directories, of the sender and of the receiver."""
+    (tmp_path / "from").mkdir()
+    (tmp_path / "to").mkdir()
+    return tmp_path / "from", tmp_path / "to"

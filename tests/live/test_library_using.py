@@ -13,6 +13,7 @@ from tests.live.forwarding import Target, echo, port_of, read_all
 import portside
 
 TLS = Path(__file__).resolve().parents[1] / "data" / "tls"
+PIN = "sha256:75c9421cfda06ec3dabc6ba6d0a322c2e59ebdbc56a4aeff1e81f56bedb2bda0"
 
 
 def test_connect_over_each_kind_of_place(tmp_path):
@@ -49,11 +50,14 @@ def secured(connection):
 
 def test_connect_over_tls_verifies():
     with Target(secured) as target:
-        with pytest.raises(portside.NotSupported, match="certificate: self"):
+        with pytest.raises(portside.NotSupported, match="not good: self-signed certificate"):
             portside.connect(f"localhost:{target.port}", tls=True)
         trusting = ssl.create_default_context(cafile=str(TLS / "localhost.crt"))
         with portside.connect(f"localhost:{target.port}", tls=trusting) as connection:
             assert connection.recv(100) == b"secret"
+        for tls in (portside.Tls(ca=str(TLS / "localhost.crt")), portside.Tls(pin=PIN)):
+            with portside.connect(f"localhost:{target.port}", tls=tls) as connection:
+                assert connection.recv(100) == b"secret"
 
 
 def test_connect_says_why_not():

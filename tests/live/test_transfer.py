@@ -10,78 +10,37 @@ import resource
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
 
 import pytest
-from tests.live.forwarding import wait_for
+from tests.live.certificates import Certified
+from tests.live.transferring import PORTSIDE, PROTECTIONS, Receiving, made
 from tests.support import require
 
-from portside.errors import BadReply, NotPermitted, PortsideError
+from portside.errors import BadReply, BadRequest, NotPermitted, NotSupported, PortsideError
+from portside.system.tls import Tls
 from portside.use.transfer import sealing
 from portside.use.transfer.receiving import receive
 from portside.use.transfer.sending import send
 from portside.wire import transfer as wire
 from portside.wire.transfer import Entry
 
-PORTSIDE = [sys.executable, "-m", "portside"]
 MEGABYTES = 7_340_033
 
 
-class Receiving(threading.Thread):
-    """`receive` in a thread; its result, or the error that it ended with."""
-
-    def __init__(self, path, **options):
-        super().__init__(daemon=True)
-        self.path = path
-        self.options = options
-        self.places = []
-        self.result = self.error = None
-        self.start()
-        wait_for(lambda: self.places or self.error)
-
-    def run(self):
-        try:
-            self.result = receive(
-                "127.0.0.1:0", str(self.path), timeout=30, on_listening=self.places.extend, **self.options
-            )
-        except PortsideError as error:
-            self.error = error
-
-    @property
-    def target(self):
-        return self.places[0]
-
-    def end(self):
-        self.join(30)
-        assert not self.is_alive()
-        return self.result
-
-
-@pytest.fixture
-def places(tmp_path):
-    """Two directories, of the sender and of the receiver."""
-    (tmp_path / "from").mkdir()
-    (tmp_path / "to").mkdir()
-    return tmp_path / "from", tmp_path / "to"
-
-
-def made(path, size, seed=1):
-    path.write_bytes(random.Random(seed).randbytes(size))
-    return path
-
-
 @pytest.mark.parametrize("size", [0, 1, 1 << 20, MEGABYTES])
-@pytest.mark.parametrize("code", ["", "k3fq-9wmz"])
-def test_a_file_with_its_mode_and_time(places, size, code):
+@pytest.mark.parametrize("protection", PROTECTIONS)
+def test_a_file_with_its_mode_and_time(places, size, protection):
     here, there = places
     file = made(here / "some file\n\udcff", size)
     file.chmod(0o751)
     os.utime(file, ns=(1, 1_234_567_891_234_567_891))
-    receiving = Receiving(there, code=code)
-    sent = send(str(file), receiving.target, code=code)
+    receiving = Receiving(there, **PROTECTIONS[protection])
+    sent = send(str(file), receiving.target, **receiving.protection)
     got = receiving.end()
     landed = there / file.name
     assert landed.read_bytes() == file.read_bytes()
@@ -92,13 +51,14 @@ def test_a_file_with_its_mode_and_time(places, size, code):
     assert os.listdir(there) == [file.name]
 
 
-def test_what_is_there_is_not_replaced_unless_told(places):
+@pytest.mark.parametrize("protection", PROTECTIONS)
+def test_what_is_there_is_not_replaced_unless_told(places, protection):
     here, there = places
     file = made(here / "file", 1000)
     (there / "file").write_text("mine")
-    receiving = Receiving(there)
+    receiving = Receiving(there, **PROTECTIONS[protection])
     with pytest.raises(PortsideError, match="it exists"):
-        send(str(file), receiving.target)
+        send(str(file), receiving.target, **receiving.protection)
     receiving.end()
     assert (there / "file").read_text() == "mine"
     receiving = Receiving(there, overwrite=True)
@@ -169,8 +129,9 @@ def stop_after(size):
     return tell
 
 
+@pytest.mark.parametrize("protection", PROTECTIONS)
 @pytest.mark.parametrize("kind", ["file", "tree"])
-def test_what_broke_is_gone_on_with(places, kind):
+def test_what_broke_is_gone_on_with(places, kind, protection):
     here, there = places
     if kind == "tree":
         (here / "tree").mkdir()
@@ -178,11 +139,12 @@ def test_what_broke_is_gone_on_with(places, kind):
         made(here / "tree" / "gone by then", 10)
     file = made(here / "tree" / "second" if kind == "tree" else here / "file", MEGABYTES)
     root = here / ("tree" if kind == "tree" else "file")
-    receiving = Receiving(there)
+    receiving = Receiving(there, **PROTECTIONS[protection])
     with pytest.raises(InterruptedError):
         send(
             str(root),
             receiving.target,
+            **receiving.protection,
             on_progress=lambda progress: progress.path == str(file) and stop_after(3 << 20)(progress),
         )
     receiving.end()
@@ -190,8 +152,8 @@ def test_what_broke_is_gone_on_with(places, kind):
     assert os.listdir(there) == [f".{root.name}.portside-part"]
     if kind == "tree":
         (here / "tree" / "gone by then").unlink()
-    receiving = Receiving(there)
-    sent = send(str(root), receiving.target)
+    receiving = Receiving(there, **PROTECTIONS[protection])
+    sent = send(str(root), receiving.target, **receiving.protection)
     got = receiving.end()
     assert sent.resumed == got.resumed >= 2 << 20
     assert os.listdir(there) == [root.name]
@@ -287,12 +249,13 @@ def test_a_wrong_code(places):
     assert os.listdir(there) == []
 
 
-def test_nothing_can_be_read_on_the_way(places):
-    """With a code neither the content nor the name is on the wire."""
+@pytest.mark.parametrize("protection", ["code", "tls"])
+def test_nothing_can_be_read_on_the_way(places, protection):
+    """With a code or TLS neither the content nor the name is on the wire."""
     here, there = places
     file = here / "secret-name"
     file.write_bytes(b"secret content " * 1000)
-    receiving = Receiving(there, code="aaaa-bbbb")
+    receiving = Receiving(there, **PROTECTIONS[protection])
     seen = bytearray()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         host, port = receiving.target.split(":")
@@ -307,7 +270,7 @@ def test_nothing_can_be_read_on_the_way(places):
 
         thread = threading.Thread(target=spy)
         thread.start()
-        send(str(file), f"127.0.0.1:{listener.getsockname()[1]}", code="aaaa-bbbb")
+        send(str(file), f"127.0.0.1:{listener.getsockname()[1]}", **receiving.protection)
         receiving.end()
         thread.join(20)
     assert len(seen) > 15_000
@@ -416,13 +379,17 @@ def test_a_sender_that_says_nonsense_leaves_nothing_with_the_name(places, frames
     assert not (there / "a").exists()
 
 
-def test_who_only_connects_keeps_nobody_out(places):
+@pytest.mark.parametrize("protection", PROTECTIONS)
+def test_who_only_connects_keeps_nobody_out(places, protection):
     here, there = places
-    receiving = Receiving(there)
+    receiving = Receiving(there, **PROTECTIONS[protection])
     host, port = receiving.target.split(":")
     with socket.create_connection((host, int(port))), socket.create_connection((host, int(port))) as second:
         second.close()
-        assert send(str(made(here / "file", 10)), receiving.target).confirmed
+        idle = [socket.create_connection((host, int(port))) for _ in range(70)]  # more than may wait
+        assert send(str(made(here / "file", 10)), receiving.target, **receiving.protection).confirmed
+        for each in idle:
+            each.close()
     receiving.end()
 
 
@@ -476,6 +443,99 @@ def test_to_a_plain_netcat(places, space, peer):
     assert (there / "got").read_bytes() == file.read_bytes()
 
 
+SECURE_NETCATS = {
+    "ncat": (["ncat", "--ssl"], ["ncat", "-l", "--ssl", "--recv-only"]),
+    "openssl": (["openssl", "s_client", "-quiet", "-no_ign_eof", "-connect"], None),
+}
+
+
+@pytest.mark.parametrize("peer", SECURE_NETCATS)
+def test_from_a_plain_netcat_over_tls(places, peer):
+    """Ncat ends without close_notify, openssl with it; a letter at a line's beginning is a command to openssl."""
+    require(shutil.which(peer), f"{peer} is not installed")
+    here, there = places
+    file = here / "file"
+    file.write_bytes(random.Random(1).randbytes(1_500_000).hex().encode())
+    receiving = Receiving(there / "got", tls=True)
+    place = [receiving.target] if peer == "openssl" else receiving.target.split(":")
+    with open(file, "rb") as source:
+        done = subprocess.run(
+            [*SECURE_NETCATS[peer][0], *place], stdin=source, timeout=60, capture_output=True
+        )
+    got = receiving.end()
+    assert got is not None, (receiving.error, done.returncode, done.stderr)
+    assert (got.confirmed, got.truncated) == (False, peer == "ncat")
+    assert (there / "got").read_bytes() == file.read_bytes()
+
+
+def test_what_is_cut_off_over_tls_is_told(places):
+    """Without close_notify somebody on the way may have ended it (RFC 8446, 6.1): exit 1, whatever was asked for."""
+    _, there = places
+    receiver = subprocess.Popen(
+        [*PORTSIDE, "receive", "--plain", "--tls", "127.0.0.1:0", str(there / "got")],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    host, port = receiver.stderr.readline().split()[2].split(":")
+    receiver.stderr.readline()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with context.wrap_socket(socket.create_connection((host, int(port)))) as client:
+        client.recv(1)
+        client.sendall(b"half of it")
+    _, err = receiver.communicate(timeout=60)
+    assert receiver.returncode == 1
+    assert "ended without close_notify" in err
+
+
+def test_to_a_plain_netcat_over_tls(places, space, tmp_path):
+    require(shutil.which("ncat"), "ncat is not installed")
+    here, there = places
+    file = made(here / "file", 3_000_000)
+    certified = Certified("x")
+    path = certified.file(tmp_path)
+
+    def talk():
+        with open(there / "got", "wb") as sink:
+            words = [*SECURE_NETCATS["ncat"][1], "--ssl-cert", path, "--ssl-key", path, "127.0.0.1", "5001"]
+            netcat = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=sink)
+        tls = Tls(ca=path, name="localhost")
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                sent = send(str(file), "127.0.0.1:5001", plain=True, tls=tls)
+                break
+            except PortsideError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+        netcat.wait(60)
+        return sent.confirmed, sent.sha256
+
+    assert space.call(talk) == (False, hashlib.sha256(file.read_bytes()).hexdigest())
+    assert (there / "got").read_bytes() == file.read_bytes()
+
+
+def test_one_side_with_tls_and_the_other_without(places):
+    here, there = places
+    file = str(made(here / "file", 3_000_000))
+    receiving = Receiving(there, tls=True)
+    with pytest.raises(NotSupported, match="the receiver takes TLS alone; give its --pin"):
+        send(file, receiving.target)
+    netcat = subprocess.run(
+        ["nc.openbsd", "-N", *receiving.target.split(":")], input=b"hello", timeout=60, capture_output=True
+    )
+    assert netcat.stdout == wire.TLS_ONLY
+    assert receiving.refused == ["it speaks no TLS"] * 2
+    assert send(file, receiving.target, **receiving.protection).confirmed
+    receiving.end()
+    receiving = Receiving(there, overwrite=True)
+    with pytest.raises(NotSupported, match="no TLS is spoken there"):
+        send(file, receiving.target, tls=True)
+    receiving.end()
+    with pytest.raises(BadRequest, match="take the code or TLS"):
+        send(file, receiving.target, tls=True, code="aaaa-bbbb")
+
+
 def test_the_commands(places):
     """As typed: the code that is printed, the checksum of both, exit codes; and what is refused."""
     here, there = places
@@ -501,6 +561,48 @@ def test_the_commands(places):
     )
     assert refused.returncode == 2
     assert "refused" in refused.stderr
+
+
+def test_the_commands_over_tls(places):
+    """As typed: the pin that is printed is what the sender needs; another is refused, and the receiver waits on."""
+    here, there = places
+    file = made(here / "file", 100_000)
+    receiver = subprocess.Popen(
+        [*PORTSIDE, "receive", "--tls", "127.0.0.1:0", str(there)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    target = receiver.stderr.readline().split()[2]
+    pin = receiver.stderr.readline().removeprefix("Pin: ").strip()
+    refused = [
+        (["--tls"], "the certificate is not good: self-signed certificate; name its authority"),
+        (["--pin", "sha256:" + "0" * 64], f"its key is not the pinned one but {pin}"),
+        (["--pin", "sha256:1"], "it is none; write sha256: and 64 hexadecimal digits"),
+        (["--tls", "--key", "/nonexistent"], "a key is of a certificate; name it with --cert"),
+    ]
+    for words, reason in refused:
+        done = subprocess.run(
+            [*PORTSIDE, "send", *words, str(file), target], capture_output=True, text=True, timeout=60
+        )
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert reason in done.stderr
+    sender = subprocess.run(
+        [*PORTSIDE, "send", "--pin", pin, str(file), target], capture_output=True, text=True, timeout=60
+    )
+    out, err = receiver.communicate(timeout=60)
+    assert (sender.returncode, sender.stderr, receiver.returncode) == (0, "", 0)
+    refused = [line.rpartition(": ")[2] for line in err.splitlines()]
+    assert refused in (["unknown ca", end] for end in ("the peer hung up", "connection reset by peer"))
+    assert f"received {there}/file: 100000 bytes" in out
+
+
+def test_without_openssl_a_certificate_must_be_named(places, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(
+        NotSupported, match=r"openssl\(1\) cannot be run; install openssl, or name a certificate"
+    ):
+        receive("127.0.0.1:0", str(places[1]), tls=True)
 
 
 def test_interrupted_says_nothing_more(places):

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit import test_identify as known
 
+from portside.errors import BadReply, BadRequest
 from portside.probe import payloads
-from portside.probe.identify import asn1, greetings
+from portside.probe.identify import greetings
 from portside.probe.identify.asking import QUESTIONS
 from portside.probe.identify.certificate import read_certificate
+from portside.wire import asn1
+from portside.wire.pins import parse_pin, pin_of
 
 MANY = settings(max_examples=150, deadline=None)
 READERS = [each.read for each in (*greetings.GREETINGS, *greetings.TCP, *QUESTIONS, *payloads.QUESTIONS)]
@@ -43,6 +48,8 @@ def test_any_answer(data):
 def test_any_certificate(data):
     for der in (data, asn1.element(0x30, asn1.element(0x30, data)), asn1.element(0x30, data)):
         assert set(read_certificate(der)) <= {"subject", "issuer", "names", "expires"}
+        with contextlib.suppress(BadReply):
+            assert parse_pin(pin_of(der)) == pin_of(der)
     asn1.dotted(data)
 
 
@@ -51,3 +58,12 @@ def test_any_certificate(data):
 def test_der_there_and_back(pairs):
     data = b"".join(asn1.element(tag, value) for tag, value in pairs)
     assert list(asn1.elements(data)) == pairs
+
+
+@MANY
+@given(st.one_of(st.text(max_size=80), st.from_regex(r"(?i)sha256(:|//)[0-9a-f:+/=]{0,70}", fullmatch=True)))
+def test_any_pin(text):
+    with contextlib.suppress(BadRequest):
+        pin = parse_pin(text)
+        assert len(pin) == len("sha256:") + 64
+        assert parse_pin(pin) == pin

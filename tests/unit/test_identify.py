@@ -8,7 +8,6 @@ import struct
 import pytest
 
 from portside.probe.identify import (
-    asn1,
     databases,
     datagrams,
     greetings,
@@ -21,6 +20,7 @@ from portside.probe.identify.asking import QUESTIONS
 from portside.probe.identify.certificate import read_certificate
 from portside.probe.payloads import by_port
 from portside.probe.payloads import recognise as recognise_datagram
+from portside.wire import asn1
 
 MYSQL = bytes.fromhex("4a0000000a382e302e33350008000000") + b"abcdefgh\0" + bytes(40)
 MARIA = bytes.fromhex("5b0000000a") + b"5.5.5-10.11.6-MariaDB-0+deb12u1\0" + bytes(50)

@@ -54,6 +54,7 @@ def looking(timeout: str) -> tuple[Argument, ...]:
         Argument(("--status",), "HTTP statuses that count as open (200-399)", "CODES", default=(), convert=statuses),
         Argument(("-k", "--insecure"), "do not verify certificates"),
         Argument(("--ca",), "verify certificates by this file of authorities", "FILE", default=""),
+        Argument(("--pin",), "know the server by its public key: sha256:...", "PIN", default=""),
         Argument(("-z",), "taken for nc's sake: nothing is sent to TCP anyway"),
         Argument(("-n", "--numeric"), "taken for nc's sake"),
     )  # fmt: skip
@@ -72,6 +73,10 @@ def told(arguments: SimpleNamespace, words: list[str]) -> tuple[list[Goal], Mann
     if arguments.ca:
         with open(arguments.ca, "rb"):  # main tells why not
             pass
+    if arguments.pin:
+        from portside.wire.pins import parse_pin
+
+        parse_pin(arguments.pin)
     goals = parse_goals(words, udp=arguments.udp, registry=Registry(read_services()))
     try:
         payload = (
@@ -84,7 +89,12 @@ def told(arguments: SimpleNamespace, words: list[str]) -> tuple[list[Goal], Mann
             "read data", repr(arguments.data), "an escape in it means nothing", "write \\x00, \\n"
         ) from error
     return goals, Manner(
-        max(arguments.look_timeout, 0.001), arguments.status, arguments.insecure, arguments.ca, payload
+        max(arguments.look_timeout, 0.001),
+        arguments.status,
+        arguments.insecure,
+        arguments.ca,
+        payload,
+        arguments.pin,
     )
 
 

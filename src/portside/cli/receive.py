@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from portside.cli.command import FOUND, NOTHING, Argument, Command
+from portside.cli.tls_options import CERTIFICATE, tls_of
 from portside.cli.typed import seconds
 
 TYPE_CHECKING = False
@@ -27,6 +28,11 @@ _ARGUMENTS = (
     ),
     Argument(("--code",), "only from who knows this one-time code, and encrypted", "CODE", default=""),
     Argument(("-c", "--new-code"), "the same with a code that is made now, and printed for the sender"),
+    Argument(
+        ("--tls",), "over TLS; without --cert by a certificate made for this once, whose pin is printed"
+    ),
+    *CERTIFICATE,
+    Argument(("--ca",), "only from who has a certificate of these authorities", "FILE", default=""),
     Argument(("--overwrite",), "replace a file that is there"),
     Argument(("--plain",), "a plain netcat sends: exit 0 without a checksum"),
     Argument(("-w", "--timeout"), "seconds to wait for a sender (for ever)", "SECONDS", convert=seconds),
@@ -48,9 +54,11 @@ def run(arguments: SimpleNamespace, output: Output) -> int:
     bar = Bar(wanted=not (output.quiet or output.json))
     try:
         got = receive(
-            arguments.listen, arguments.path, code=code, overwrite=arguments.overwrite, timeout=arguments.timeout,
+            arguments.listen, arguments.path, code=code, tls=tls_of(arguments), overwrite=arguments.overwrite,
+            timeout=arguments.timeout,
             on_listening=lambda places: _listening(places, code if arguments.new_code else ""),
-            on_progress=bar.show,
+            on_pin=lambda pin: _say(f"Pin: {pin}"), on_progress=bar.show,
+            on_refused=lambda address, reason: output.note(f"not taken: {address}: {reason}"),
         )  # fmt: skip
     finally:
         bar.clear()
@@ -59,15 +67,21 @@ def run(arguments: SimpleNamespace, output: Output) -> int:
         output.note(
             "the sender is a plain netcat: whether this is all of it nobody knows; compare the SHA-256"
         )
-    return FOUND if got.confirmed or arguments.plain else NOTHING
+    if got.truncated:
+        output.note("its TLS ended without close_notify: Ncat's does, and so does one that was cut off")
+    return FOUND if got.confirmed or (arguments.plain and not got.truncated) else NOTHING
 
 
 def _listening(places: list[str], code: str) -> None:
-    """Say where, and the code that was made: on standard error, also with --quiet, for it is needed."""
-    print(f"Listening on {', '.join(places)}", file=sys.stderr)
+    """Say where, and the code that was made."""
+    _say(f"Listening on {', '.join(places)}")
     if code:
-        print(f"Code: {code}", file=sys.stderr)
-    sys.stderr.flush()
+        _say(f"Code: {code}")
+
+
+def _say(line: str) -> None:
+    """Say what the sender has to know: on standard error, also with --quiet, for it is needed."""
+    print(line, file=sys.stderr, flush=True)
 
 
 COMMAND = Command(
@@ -80,5 +94,6 @@ COMMAND = Command(
     "is there already is replaced unless told so, and no name that a sender gives leads out of the directory.",
     examples="  portside receive '*:5000'\n"
     "  portside receive --new-code '*:5000' incoming/\n"
+    "  portside receive --tls '*:5000' incoming/\n"
     "  portside receive --plain 5000 notes.txt",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from portside.cli.command import FOUND, NOTHING, Argument, Command
+from portside.cli.tls_options import CERTIFICATE, tls_of
 from portside.cli.typed import seconds
 
 TYPE_CHECKING = False
@@ -20,6 +21,12 @@ _ARGUMENTS = (
     Argument(
         ("--code",), "the receiver's one-time code: proves who is there, and encrypts", "CODE", default=""
     ),
+    Argument(("--tls",), "over TLS, once the receiver has proven who it is"),
+    Argument(("--pin",), "by its public key: sha256:..., as the receiver printed it", "PIN", default=""),
+    Argument(
+        ("--ca",), "by a certificate of these authorities for its name (the host's own)", "FILE", default=""
+    ),
+    *CERTIFICATE,
     Argument(
         ("--plain",),
         "the other side is a plain netcat: what it gets cannot be confirmed, and exit 0 is for sent",
@@ -38,7 +45,8 @@ def run(arguments: SimpleNamespace, output: Output) -> int:
     bar = Bar(wanted=not (output.quiet or output.json))
     try:
         sent = send(
-            arguments.file, arguments.target, code=arguments.code, plain=arguments.plain,
+            arguments.file, arguments.target, code=arguments.code, tls=tls_of(arguments),
+            plain=arguments.plain,
             timeout=arguments.timeout, on_progress=bar.show,
         )  # fmt: skip
     finally:
@@ -82,5 +90,6 @@ COMMAND = Command(
     "when it failed.",
     examples="  portside send film.mkv 10.0.0.5:5000\n"
     "  portside send --code k3fq-9wmz Documents 10.0.0.5:5000\n"
+    "  portside send --pin sha256:5f0c...e1 Documents 10.0.0.5:5000\n"
     "  portside send --plain notes.txt 10.0.0.5:5000",
 )

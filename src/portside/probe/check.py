@@ -102,18 +102,27 @@ def check(
     timeout: float = 3.0,
     statuses: Sequence[int] = (),
     insecure: bool = False,
+    pin: str = "",
     payload: bytes | None = None,
 ) -> list[Verdict]:
     """Look at each target once and return the verdicts, in the order of the targets.
 
     A target is `db:5432`, `https://db/health`, `tls://db:5433`, `udp://db:53`, `/run/db.sock` and the like
     (`probe.goals`).  `timeout` is for each in seconds; `statuses`: the HTTP statuses that count as open (200 to 399);
-    `insecure` does not verify certificates; `payload` is what UDP is asked with (None:
-    what the port's usual service understands).  Raises BadRequest for a target that
-    cannot be read.
+    `insecure` does not verify certificates, `pin` knows the server by its public key (`sha256:...`); `payload` is
+    what UDP is asked with (None: what the port's usual service understands).  Raises BadRequest for a target or a pin
+    that cannot be read.
     """
-    manner = Manner(timeout, tuple(statuses), insecure, "", payload)
+    manner = Manner(timeout, tuple(statuses), insecure, "", payload, _pin(pin))
     return look_at(parse_goals(targets), manner)
+
+
+def _pin(text: str) -> str:
+    if not text:
+        return ""
+    from portside.wire.pins import parse_pin
+
+    return parse_pin(text)
 
 
 def look_at(goals: Sequence[Goal], manner: Manner) -> list[Verdict]:
@@ -134,6 +143,7 @@ def wait(
     every: bool = True,
     statuses: Sequence[int] = (),
     insecure: bool = False,
+    pin: str = "",
     payload: bytes | None = None,
 ) -> list[Verdict]:
     """Return the last verdicts when all targets are open (`closed`: when none is; not `every`: when one is so).
@@ -142,7 +152,7 @@ def wait(
     as in `check`.  In asyncio: `await asyncio.to_thread(portside.wait, "db:5432")`.
     """
     goals = parse_goals(targets)
-    waiting = Waiting(goals, Manner(3.0, tuple(statuses), insecure, "", payload), closed=closed)
+    waiting = Waiting(goals, Manner(3.0, tuple(statuses), insecure, "", payload, _pin(pin)), closed=closed)
     if not waiting.run(timeout, every):
         raise TimedOut(
             "wait for", ", ".join(missing(waiting)), f"not {'closed' if closed else 'open'} in {timeout:g} s"

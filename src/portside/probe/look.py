@@ -12,7 +12,7 @@ import select
 import socket
 import time
 
-from portside.errors import PortsideError
+from portside.errors import NotSupported, PortsideError
 from portside.ports.address import format_address
 from portside.probe import records
 from portside.probe.naming import resolve
@@ -49,6 +49,7 @@ class Manner(Record):
     insecure: bool = False
     authority: str = ""
     payload: bytes | None = None
+    pin: str = ""
 
 
 class Verdict(Record):
@@ -150,28 +151,24 @@ def _spoken(
         return _request(goal, manner, used, address, rtt, until)
     import ssl
 
+    from portside.system.tls import Tls, client_context, why
+
+    wish = Tls(verify=not manner.insecure, ca=manner.authority, pin=manner.pin)
     try:
-        with _context(manner).wrap_socket(used, server_hostname=goal.host) as made:
+        with client_context(wish).wrap_socket(used, server_hostname=goal.host) as made:
+            wish.require_pin(made)
             version = made.version() or ""
             if goal.kind == "tls":
                 return Verdict(goal.text, address, True, "tls", rtt, version)
             return _request(goal, manner, made, address, rtt, until)
     except ssl.SSLCertVerificationError as error:
         return Verdict(goal.text, address, False, "certificate", rtt, error.verify_message)
+    except NotSupported as error:  # another key than the pinned one
+        return Verdict(goal.text, address, False, "certificate", rtt, error.reason)
     except TimeoutError:
         return Verdict(goal.text, address, False, "no-tls", rtt, "no answer to the handshake")
     except (OSError, ValueError) as error:
-        return Verdict(goal.text, address, False, "no-tls", rtt, _reason(error))
-
-
-def _context(manner: Manner):  # type: ignore[no-untyped-def]
-    import ssl
-
-    made = ssl.create_default_context(cafile=manner.authority or None)
-    if manner.insecure:
-        made.check_hostname = False
-        made.verify_mode = ssl.CERT_NONE
-    return made
+        return Verdict(goal.text, address, False, "no-tls", rtt, why(error))
 
 
 def _request(

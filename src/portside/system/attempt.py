@@ -173,17 +173,16 @@ def hello(target: Target, name: str, timeout: float) -> Hello:
     """Shake hands as a TLS client that asks for `name` and verifies the certificate with the host's trust store."""
     import ssl
 
-    context = ssl.create_default_context()
+    from portside.system import tls
+
     try:
         with (
             socket.create_connection((target.address, target.port), timeout) as plain,
-            context.wrap_socket(plain, server_hostname=name) as made,
+            tls.client_context(tls.Tls()).wrap_socket(plain, server_hostname=name) as made,
         ):
             return _told(made)
-    except ssl.SSLCertVerificationError as error:
-        return Hello(False, f"certificate: {error.verify_message}", untrusted=True)
     except ssl.SSLError as error:
-        return Hello(False, (error.reason or str(error)).replace("_", " ").lower())
+        return Hello(False, tls.why(error), untrusted=isinstance(error, ssl.SSLCertVerificationError))
     except OSError as error:
         return Hello(False, "no answer" if isinstance(error, TimeoutError) else _reason(error))
 

@@ -20,7 +20,7 @@ def make_certificate(certificate: str, key: str, name: str, days: int = 1) -> No
         "-keyout",
         key,
     ]
-    step = "name one with --ssl-cert and --ssl-key"
+    step = "install openssl, or name a certificate and its key"
     try:
         done = subprocess.run(words, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 
-from portside.errors import BadRequest, NotSupported, TimedOut
+from portside.errors import BadRequest
 from portside.use import sockets
 from portside.use.forward.forwarder import Forwarder
 from portside.use.forward.listening import addresses_of
@@ -23,49 +23,34 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from portside.system.tls import Tls
     from portside.use.forward import events
     from portside.use.small.server import Event
 
 
 def connect(
-    target: str, *, timeout: float | None = 10.0, tls: bool | ssl.SSLContext = False, source: str = ""
+    target: str, *, timeout: float | None = 10.0, tls: bool | Tls | ssl.SSLContext = False, source: str = ""
 ) -> socket.socket:
     """Return a connected socket: `HOST:PORT`, `[ADDRESS]:PORT`, `PORT/udp`, the path of a Unix socket.
 
     Every address of a name is tried, in the resolver's order, for `timeout` seconds each.  `tls` verifies the
-    certificate and the name (or does what a context of your own says) and returns an ssl.SSLSocket.  `source` is the
-    address to connect from.  The socket blocks and has no timeout.  Raises PortsideError: TimedOut, NotPermitted,
-    NotSupported with the kernel's or the certificate's reason, BadRequest for a text that is no place.
+    certificate and the name, or does what a `Tls` (its pin, say) or a context of your own says, and returns an
+    ssl.SSLSocket.  `source` is the address to connect from.  The socket blocks and has no timeout.  Raises
+    PortsideError: TimedOut, NotPermitted, NotSupported with the kernel's or the certificate's reason, BadRequest for
+    a text that is no place.
     """
     place = parse_place(target)
     if tls and place.transport in (UDP, UNIX):
         raise BadRequest("connect to", f"'{target}'", "TLS takes TCP")
     kind = socket.SOCK_DGRAM if place.transport == UDP else socket.SOCK_STREAM
     bound = sockets.resolve(source, 0, type=kind)[0] if source else None
+    if not tls:
+        return sockets.connect_any(addresses_of(place), timeout=timeout, source=bound)
+    from portside.use.tls import asked, secured
+
+    context, wish = asked(tls)
     made = sockets.connect_any(addresses_of(place), timeout=timeout, source=bound)
-    return _secured(made, target, place.host or "localhost", tls, timeout) if tls else made
-
-
-def _secured(
-    made: socket.socket, target: str, name: str, tls: bool | ssl.SSLContext, timeout: float | None
-) -> socket.socket:
-    import ssl
-
-    context = tls if isinstance(tls, ssl.SSLContext) else ssl.create_default_context()
-    made.settimeout(timeout)
-    try:
-        secured = context.wrap_socket(made, server_hostname=name)
-    except ssl.SSLCertVerificationError as error:
-        made.close()
-        raise NotSupported("connect to", f"'{target}'", f"certificate: {error.verify_message}") from error
-    except TimeoutError as error:
-        made.close()
-        raise TimedOut("connect to", f"'{target}'", f"no TLS in {timeout:g} s") from error
-    except (ssl.SSLError, OSError) as error:
-        made.close()
-        raise NotSupported("connect to", f"'{target}'", f"TLS: {error.strerror or error}".lower()) from error
-    secured.settimeout(None)
-    return secured
+    return secured(made, place.host, context, wish, subject=f"'{target}'", timeout=timeout)
 
 
 def serve(

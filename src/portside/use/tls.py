@@ -1,19 +1,14 @@
-"""TLS contexts as the command lines ask for them, handshakes, and a failure's reason in one line.
-
-Portside verifies unless it is told otherwise.  A certificate for one run is made by openssl(1), where there is one:
-Python's ssl makes none.
-"""
+"""TLS handshakes: for an end of a relay, and for a socket that blocks."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import select
 import ssl
 import time
 
-from portside.errors import BadRequest, NotSupported, PortsideError, TimedOut
-from portside.record import Record
+from portside.errors import NotSupported, PortsideError, TimedOut
+from portside.system.tls import Tls, client_context, why
 from portside.use.relay.driver import READ
 from portside.use.relay.tls import TlsEnd
 
@@ -22,69 +17,9 @@ if TYPE_CHECKING:
     import socket
 
 
-class Wish(Record):
-    """What is asked of TLS: files in PEM, OpenSSL's cipher list, protocol names, the name to send and to verify."""
-
-    verify: bool = True
-    trust: str = ""
-    certificate: str = ""
-    key: str = ""
-    ciphers: str = ""
-    alpn: tuple[str, ...] = ()
-    servername: str = ""
-
-
-def client_context(wish: Wish) -> ssl.SSLContext:
-    """Return a client's context; raises BadRequest for files and lists that are none."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = wish.verify
-    context.verify_mode = ssl.CERT_REQUIRED if wish.verify else ssl.CERT_NONE
-    if wish.trust:
-        _load(wish.trust, lambda: context.load_verify_locations(wish.trust))
-    elif wish.verify:
-        context.load_default_certs()
-    return _both(context, wish)
-
-
-def server_context(wish: Wish) -> ssl.SSLContext:
-    """Return a server's context with its certificate, one for this run where none was named."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    if not wish.certificate:
-        _temporary(context)
-    return _both(context, wish)
-
-
-def _both(context: ssl.SSLContext, wish: Wish) -> ssl.SSLContext:
-    if wish.certificate:
-        _load(wish.certificate, lambda: context.load_cert_chain(wish.certificate, wish.key or None))
-    if wish.ciphers:
-        _load(wish.ciphers, lambda: context.set_ciphers(wish.ciphers))
-    if wish.alpn:
-        context.set_alpn_protocols(list(wish.alpn))
-    return context
-
-
-def _load(what: str, load: object) -> None:
-    try:
-        load()  # type: ignore[operator]
-    except (OSError, ValueError) as error:  # SSLError is an OSError
-        raise BadRequest("use", f"'{what}'", why(error)) from error
-
-
-def _temporary(context: ssl.SSLContext) -> None:
-    import tempfile
-
-    from portside.system.openssl import make_certificate
-
-    with tempfile.TemporaryDirectory(prefix="portside-") as directory:
-        certificate, key = (os.path.join(directory, name) for name in ("certificate.pem", "key.pem"))
-        make_certificate(certificate, key, "localhost")
-        context.load_cert_chain(certificate, key)
-
-
-def fingerprint(context_or_end: TlsEnd) -> str:
+def fingerprint(end: TlsEnd) -> str:
     """Return the SHA-1 fingerprint of the peer's certificate, empty where it sent none."""
-    raw = context_or_end.session.getpeercert(True)
+    raw = end.session.getpeercert(True)
     return hashlib.sha1(raw, usedforsecurity=False).hexdigest().upper() if raw else ""
 
 
@@ -120,14 +55,53 @@ def _wait(connection: socket.socket, wanted: int, left: float | None) -> None:
     poll.poll(None if left is None else left * 1000)
 
 
-def why(error: Exception) -> str:
-    """Return the reason of a failure in a few words, without OpenSSL's file names and numbers."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the certificate is not good: {error.verify_message.lower().rstrip('.')}"
-    if isinstance(error, ssl.SSLEOFError):
-        return "the peer hung up during the handshake"
-    if isinstance(error, ssl.SSLError):
-        return (error.reason or str(error)).lower().replace("_", " ")
-    if isinstance(error, OSError) and error.errno:
-        return os.strerror(error.errno).lower()
-    return str(error).lower()
+def asked(tls: bool | Tls | ssl.SSLContext) -> tuple[ssl.SSLContext, Tls]:
+    """Return a client's context and what the peer has to prove beside; raises BadRequest, before anybody is asked."""
+    if isinstance(tls, ssl.SSLContext):
+        return tls, Tls()
+    wish = Tls() if isinstance(tls, bool) else tls
+    return client_context(wish), wish
+
+
+def secured(
+    connection: socket.socket,
+    host: str,
+    context: ssl.SSLContext,
+    wish: Tls,
+    *,
+    subject: str,
+    timeout: float | None,
+    whole: bool = False,
+) -> ssl.SSLSocket:
+    """Shake hands as a client over a connected socket, which is closed where that fails.
+
+    `whole`: an end without close_notify is an error when it is read (ssl.SSLEOFError).  Raises NotSupported with the
+    reason in one line, TimedOut; their operation is to connect to `subject`.
+    """
+    try:
+        connection.settimeout(timeout)
+        made = context.wrap_socket(
+            connection,
+            server_hostname=wish.name or host.partition("%")[0] or "localhost",
+            suppress_ragged_eofs=not whole,
+        )
+        connection = made
+        wish.require_pin(made)
+    except PortsideError as error:
+        connection.close()
+        if error.operation == "verify":
+            raise NotSupported("connect to", subject, error.reason) from error
+        raise
+    except TimeoutError as error:
+        connection.close()
+        raise TimedOut("connect to", subject, f"no TLS in {timeout:g} s") from error
+    except (OSError, ValueError) as error:
+        connection.close()
+        step = _STEP if getattr(error, "verify_code", 0) in _UNKNOWN else ""
+        raise NotSupported("connect to", subject, why(error), step) from error
+    made.settimeout(None)
+    return made
+
+
+_UNKNOWN = (18, 19, 20)  # X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT and the next two, x509_vfy.h
+_STEP = "name its authority (ca) or its key (pin)"

@@ -1,6 +1,7 @@
 """The protocol of `portside send` and `portside receive`: frames and what is in them; bytes to values, no I/O.
 
 The receiver speaks first (GREETING), so that a sender knows a plain netcat by its silence; the sender answers HELLO.
+With TLS all of it comes after the handshake.
 Then frames: one byte that says the kind, four the length, the payload.  For each file, directory or link:
 
     sender  ENTRY (name, size, mode, time)      receiver  FROM (how many bytes it has, their SHA-256)
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 GREETING = b"portside receive 1\r\n"
+TLS_ONLY = b"portside receive: TLS only\r\n"  # to who speaks in plain text where TLS was asked for
 HELLO = b"\x89portside send 1\r\n"
 LARGEST = 1 << 20  # of a payload
 OVERHEAD = 32  # what sealing may add to one

@@ -95,11 +95,12 @@ def _source(options: Options, address: sockets.Address, kind: int) -> sockets.Ad
 
 def _end(options: Options, connection: socket) -> SocketEnd:
     if options.ssl:
+        from portside.system.tls import client_context
         from portside.use import tls
 
-        wish = tls_wish(options)
         try:
-            context = tls.client_context(wish)
+            context = client_context(tls_wish(options))
+            context.hostname_checks_common_name = True  # ncat_ssl.c, where a certificate has no other name
         except PortsideError as error:
             connection.close()
             raise wrong(f"{error}.") from error

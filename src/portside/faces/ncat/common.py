@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from socket import socket
 
     from portside.faces.ncat.options import Options
+    from portside.system.tls import Tls
     from portside.use.relay.relay import Relay
-    from portside.use.tls import Wish
 
 
 def how(options: Options) -> Talk:
@@ -38,18 +38,18 @@ def how(options: Options) -> Talk:
     )
 
 
-def tls_wish(options: Options) -> Wish:
+def tls_wish(options: Options) -> Tls:
     """Return what was asked of TLS."""
-    from portside.use.tls import Wish
+    from portside.system.tls import Tls
 
-    return Wish(
+    return Tls(
         verify=options.verify,
-        trust=options.trust,
+        ca=options.trust,
         certificate=options.certificate,
         key=options.key,
         ciphers=options.ciphers,
         alpn=options.alpn,
-        servername=options.servername,
+        name=options.servername,
     )
 
 

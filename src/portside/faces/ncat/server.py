@@ -181,12 +181,12 @@ def _shown(host: str) -> str:
 def _context(options: Options) -> ssl.SSLContext | None:
     if not options.ssl:
         return None
-    from portside.use import tls
+    from portside.system.tls import server_context
 
     if not options.certificate and options.verbose:
         loud("Generating a temporary 2048-bit RSA key. Use --ssl-key and --ssl-cert to use a permanent one.")
     try:
-        return tls.server_context(tls_wish(options))
+        return server_context(tls_wish(options).replace(ca=""))[0]  # it asks no client for one
     except PortsideError as error:
         raise wrong(f"{error}.") from error
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from portside.probe.identify import asn1
 from portside.probe.identify.question import text
+from portside.wire import asn1
 
 _COMMON_NAME, _ORGANISATION = "2.5.4.3", "2.5.4.10"
 _ALTERNATIVE = "2.5.29.17"

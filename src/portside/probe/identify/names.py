@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import struct
 
-from portside.probe.identify import asn1
 from portside.probe.identify.question import Question, Service, number, service, text
+from portside.wire import asn1
 
 _IN, _CHAOS = 1, 3
 _PTR, _TXT = 12, 16

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import select
 
-from portside.errors import BadReply, TimedOut, Vanished
+from portside.errors import BadReply, BadRequest, TimedOut, Vanished
+from portside.use.forward.places import UDP, parse_place
 from portside.wire.transfer import FAIL, HEAD, LARGEST, OVERHEAD, frame, parse_head
 
 TYPE_CHECKING = False
@@ -13,9 +14,29 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from socket import socket
 
+    from portside.system.tls import Tls
+    from portside.use.forward.places import Place
+
     Cipher = Callable[[bytes | memoryview], bytes]
 
+_RECORD = 1 << 14  # bytes of a TLS record (RFC 8446, 5.1)
 SILENCE = 60.0  # seconds without a byte after which the other side is given up
+
+
+def transfer_place(operation: str, text: str, code: str, tls: bool | Tls) -> Place:
+    """Return the place of one side of a transfer; raises BadRequest, NotSupported for what it cannot be done over."""
+    place = parse_place(text)
+    if place.transport == UDP:
+        raise BadRequest(operation, f"'{text}'", "a transfer takes TCP")
+    if code and tls:
+        raise BadRequest(
+            operation, f"'{text}'", "a code proves and encrypts by itself", "take the code or TLS"
+        )
+    if code:
+        from portside.use.transfer.sealing import require_packages
+
+        require_packages()
+    return place
 
 
 class Refused(Exception):
@@ -32,6 +53,8 @@ class Channel:
     def __init__(self, connection: socket) -> None:
         connection.settimeout(SILENCE)
         self.connection = connection
+        self._secured = hasattr(connection, "pending")  # an ssl.SSLSocket, without importing ssl to ask
+        self._held = b""
         self._buffer = memoryview(bytearray(LARGEST + OVERHEAD))
         self._encrypt: Cipher | None = None
         self._decrypt: Cipher | None = None
@@ -53,6 +76,12 @@ class Channel:
             raise _gone(error) from error
 
     def _send_all(self, head: bytes, payload: bytes | memoryview) -> None:
+        if self._secured:  # one record rather than two, where it fits
+            small = len(payload) <= _RECORD
+            self.connection.sendall(head + bytes(payload) if small else head)
+            if not small:
+                self.connection.sendall(payload)
+            return
         sent = self.connection.sendmsg([head, payload])
         if sent < len(head):
             self.connection.sendall(head[sent:])
@@ -82,8 +111,23 @@ class Channel:
 
     def check(self) -> None:
         """Raise Refused if the other side has said that it does not go on."""
-        if select.select([self.connection], [], [], 0)[0]:
+        if self._held or self._hears():
             self.expect(FAIL)
+
+    def _hears(self) -> bool:
+        """Whether the other side has said something; what can be read from TLS need not be data (RFC 8446, 4.6)."""
+        if not self._secured:
+            return bool(select.select([self.connection], [], [], 0)[0])
+        self.connection.settimeout(0)
+        try:
+            self._held = self.connection.recv(1)
+        except OSError as error:
+            if type(error).__name__ == "SSLWantReadError":
+                return False
+            raise _gone(error) from error
+        finally:
+            self.connection.settimeout(SILENCE)
+        return True
 
     def fail(self, reason: str) -> None:
         """Say why this is the end, and leave the other side time to read it: unread input would destroy it."""
@@ -106,7 +150,8 @@ class Channel:
 
     def _exactly(self, size: int) -> memoryview:
         view = self._buffer[:size]
-        done = 0
+        done = len(self._held)
+        view[:done], self._held = self._held, b""
         while done < size:
             try:
                 got = self.connection.recv_into(view[done:])
@@ -121,4 +166,13 @@ class Channel:
 
 
 def _gone(error: OSError) -> Vanished:
-    return Vanished("transfer", "", os.strerror(error.errno or 0).lower(), errno=error.errno)
+    return Vanished("transfer", "", reason_of(error), errno=error.errno)
+
+
+def reason_of(error: OSError) -> str:
+    """Return the kernel's reason of a failure, or TLS's."""
+    if hasattr(error, "library"):  # an ssl.SSLError, and ssl is loaded then
+        from portside.system.tls import why
+
+        return why(error)
+    return os.strerror(error.errno or 0).lower()

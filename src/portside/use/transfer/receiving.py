@@ -1,14 +1,12 @@
 """The receiving side: listens, takes one transfer, and gives it its name when all of it is there and proven.
 
-Of several that connect the first that says something is taken, so that one which only connects (a port scanner, say)
-keeps nobody out.
+Who is taken of several that connect: `arriving`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import selectors
 import socket
 import time
 
@@ -18,25 +16,26 @@ from portside.errors import (
     NotPermitted,
     NotSupported,
     PortsideError,
-    TimedOut,
     Vanished,
 )
 from portside.use.datagrams import show
 from portside.use.forward.listening import forget_path, listen_at
-from portside.use.forward.places import UDP, parse_place
-from portside.use.transfer.channel import Channel, Refused
+from portside.use.transfer.arriving import FIRST, first_to_speak
+from portside.use.transfer.channel import SILENCE, Channel, Refused, reason_of, transfer_place
 from portside.use.transfer.landing import Landing, digest_of, settle
 from portside.use.transfer.records import Progress, Transferred
 from portside.wire import transfer as wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
 
+    from portside.system.tls import Tls
     from portside.use.forward.places import Place
     from portside.wire.transfer import Entry
 
-_WAITING = 64  # connections that have not said anything, at once
+_HELLO_WITHIN = 5.0  # seconds for the rest of a HELLO that has begun
 _ZEROS = bytes(wire.LARGEST)
 
 
@@ -45,34 +44,49 @@ def receive(
     path: str | None = None,
     *,
     code: str = "",
+    tls: bool | Tls = False,
     overwrite: bool = False,
     timeout: float | None = None,
     on_listening: Callable[[list[str]], None] | None = None,
+    on_pin: Callable[[str], None] | None = None,
+    on_refused: Callable[[str, str], None] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Transferred:
     """Receive one file or directory from `portside send`, or one file from a plain netcat.
 
     `listen` is where: `5000` on this host's loopback addresses, `*:5000` on every address, a Unix socket's path;
     `on_listening` is told the addresses.  `path` is the name to give it, or a directory to put it into; without one
-    it gets the sender's name, in the working directory.  With a `code` only a sender that knows it is taken.  Raises
-    PortsideError; what a broken transfer has brought stays beside the name, and the next one goes on from it.
+    it gets the sender's name, in the working directory.  With a `code` only a sender that knows it is taken.  `tls`
+    speaks TLS with the certificate of a `Tls`, or with one made for this once; `on_pin` is told its pin, by which the
+    sender knows us.  With the `ca` of a `Tls` only senders with a certificate of theirs are taken; `on_refused` is
+    told the address and the reason of each with whom TLS has failed.  Raises PortsideError; what a broken transfer
+    has brought stays beside the name, and the next one goes on from it.
     """
-    if code:
-        from portside.use.transfer.sealing import require_packages
-
-        require_packages()
-    place = parse_place(listen)
-    if place.transport == UDP:
-        raise BadRequest("receive on", f"'{listen}'", "a transfer takes TCP")
+    place = transfer_place("receive on", listen, code, tls)
+    context, pin = _context(tls) if tls else (None, "")
     listeners = listen_at(place, {})
     try:
         if on_listening is not None:
             on_listening([show(each.getsockname()) for each in listeners])
-        connection = _first_to_speak(listeners, timeout)
+        if context is not None and on_pin is not None:
+            on_pin(pin)
+        connection, heard = first_to_speak(
+            listeners, timeout=timeout, context=context, on_refused=on_refused or (lambda *_: None)
+        )
     finally:
         _stop(listeners, place)
     with connection:
-        return _Receiver(connection, path, overwrite, on_progress or (lambda _: None)).take(code)
+        return _Receiver(connection, heard, path, overwrite, on_progress or (lambda _: None)).take(code)
+
+
+def _context(tls: bool | Tls) -> tuple[ssl.SSLContext, str]:
+    from portside.system.tls import Tls, server_context
+
+    context, pin = server_context(Tls() if isinstance(tls, bool) else tls)
+    context.num_tickets = (
+        0  # nobody comes twice, and tickets that a sender leaves unread would reset the connection
+    )
+    return context, pin
 
 
 def _stop(listeners: list[socket.socket], place: Place) -> None:
@@ -81,74 +95,19 @@ def _stop(listeners: list[socket.socket], place: Place) -> None:
     forget_path(place)
 
 
-def _first_to_speak(listeners: list[socket.socket], timeout: float | None) -> socket.socket:
-    """Greet whoever connects; return the first that says something."""
-    deadline = None if timeout is None else time.monotonic() + timeout
-    waiting: list[socket.socket] = []
-    chosen: socket.socket | None = None
-    with selectors.DefaultSelector() as selector:
-        for each in listeners:
-            selector.register(each, selectors.EVENT_READ)
-        try:
-            while chosen is None:
-                ready = selector.select(None if deadline is None else max(0.0, deadline - time.monotonic()))
-                if not ready and deadline is not None and time.monotonic() >= deadline:
-                    raise TimedOut("receive", "", f"nobody came in {timeout:g} s")
-                for key, _ in ready:
-                    if key.fileobj not in listeners:
-                        chosen = chosen or _speaker(key.fileobj, selector, waiting)  # type: ignore[arg-type]
-                    elif (made := _greeted(key.fileobj, waiting)) is not None:
-                        selector.register(made, selectors.EVENT_READ)
-        finally:
-            for each in waiting:
-                if each is not chosen:
-                    each.close()
-    return chosen
-
-
-def _greeted(listener: socket.socket, waiting: list[socket.socket]) -> socket.socket | None:
-    try:
-        made, _ = listener.accept()
-    except OSError:
-        return None
-    if len(waiting) >= _WAITING:
-        made.close()
-        return None
-    try:
-        made.send(wire.GREETING)
-    except OSError:
-        made.close()
-        return None
-    waiting.append(made)
-    return made
-
-
-def _speaker(
-    made: socket.socket, selector: selectors.BaseSelector, waiting: list[socket.socket]
-) -> socket.socket | None:
-    """Return a connection that has something to say, None (and close it) where it has ended without a word."""
-    try:
-        if made.recv(1, socket.MSG_PEEK):
-            return made
-    except OSError:
-        pass
-    selector.unregister(made)
-    waiting.remove(made)
-    made.close()
-    return None
-
-
 class _Receiver:
     """One conversation as the receiver."""
 
     def __init__(
         self,
         connection: socket.socket,
+        heard: bytes,
         path: str | None,
         overwrite: bool,
         on_progress: Callable[[Progress], None],
     ) -> None:
         self._connection = connection
+        self._heard = heard
         self._channel = Channel(connection)
         self._wanted = path
         self._overwrite = overwrite
@@ -158,6 +117,7 @@ class _Receiver:
         self._root: Entry | None = None
         self._files = self._bytes = self._resumed = 0
         self._sha256 = ""
+        self._truncated = False
 
     def take(self, code: str) -> Transferred:
         """Take what comes, of either kind."""
@@ -171,7 +131,7 @@ class _Receiver:
         except Refused as refused:
             raise NotSupported("receive", "", f"the sender says: {refused.reason}") from refused
         except OSError as error:
-            reason = os.strerror(error.errno or 0).lower()
+            reason = reason_of(error)
             self._channel.fail(reason)
             name = self._landing.path if self._landing else ""
             raise NotSupported(
@@ -190,20 +150,20 @@ class _Receiver:
                 self._landing.close()
 
     def _says_hello(self) -> bool:
-        """Whether the sender is ours; what it says otherwise is a plain file, and stays unread."""
-        deadline = time.monotonic() + 5.0
-        while True:
-            heard = self._connection.recv(len(wire.HELLO) + 1, socket.MSG_PEEK)
-            if heard.startswith(wire.HELLO) and len(heard) > len(wire.HELLO):
-                self._sealed = self._connection.recv(len(heard))[-1:] == b"c"
-                return True
-            if (
-                not heard
-                or not wire.HELLO.startswith(heard[: len(wire.HELLO)])
-                or time.monotonic() > deadline
-            ):
-                return False
-            time.sleep(0.01)  # a part of it: the rest is on its way
+        """Whether the sender is ours; what it says otherwise is the beginning of a plain file."""
+        self._connection.settimeout(_HELLO_WITHIN)
+        try:
+            while len(self._heard) < FIRST and wire.HELLO.startswith(self._heard[: len(wire.HELLO)]):
+                more = self._connection.recv(FIRST - len(self._heard))
+                if not more:
+                    break
+                self._heard += more
+        except TimeoutError:
+            return False
+        finally:
+            self._connection.settimeout(SILENCE)
+        self._sealed = self._heard[-1:] == b"c"
+        return len(self._heard) == FIRST and self._heard.startswith(wire.HELLO)
 
     def _agree(self, code: str) -> None:
         if bool(code) != self._sealed:
@@ -233,8 +193,9 @@ class _Receiver:
         assert self._landing is not None
         seconds = time.monotonic() - self._began
         return Transferred(
-            self._landing.path, self._files, self._bytes, self._sha256, confirmed, seconds, self._resumed
-        )
+            self._landing.path, self._files, self._bytes, self._sha256, confirmed, seconds, self._resumed,
+            truncated=self._truncated,
+        )  # fmt: skip
 
     def _entry(self, entry: Entry) -> None:
         if self._landing is None:
@@ -327,7 +288,8 @@ class _Receiver:
             os.ftruncate(sink, 0)
             at = 0
             self._connection.settimeout(None)
-            while piece := self._connection.recv(wire.LARGEST):
+            while piece := self._heard or self._more():
+                self._heard = b""
                 digest.update(piece)
                 _write(sink, memoryview(piece), at)
                 at += len(piece)
@@ -339,6 +301,16 @@ class _Receiver:
         self._landing.finish()
         self._files, self._bytes, self._sha256 = 1, at, digest.hexdigest()
         return self._result(confirmed=False)
+
+    def _more(self) -> bytes:
+        """Return what a plain netcat sends next, empty at its end."""
+        try:
+            return self._connection.recv(wire.LARGEST)
+        except OSError as error:
+            if type(error).__name__ != "SSLEOFError":
+                raise
+            self._truncated = True
+            return b""
 
 
 def _write(sink: int, data: memoryview, at: int) -> None:

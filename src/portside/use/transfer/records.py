@@ -19,6 +19,8 @@ class Transferred(Record):
 
     `confirmed`: the other side has compared every checksum and said so.  It is not where that was a plain netcat.
     `resumed` are bytes that an earlier try had brought, `skipped` what could not be sent (sockets, say), with why.
+    `truncated`: the TLS of a plain netcat ended without close_notify, as Ncat's does, and as it does where somebody
+    on the way has cut it off.
     """
 
     path: str
@@ -29,3 +31,4 @@ class Transferred(Record):
     seconds: float
     resumed: int = 0
     skipped: tuple[str, ...] = ()
+    truncated: bool = False

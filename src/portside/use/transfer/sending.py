@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import socket
 import stat
 import time
@@ -23,8 +24,7 @@ from portside.errors import (
 )
 from portside.use import sockets
 from portside.use.forward.listening import addresses_of
-from portside.use.forward.places import UDP, parse_place
-from portside.use.transfer.channel import Channel, Refused
+from portside.use.transfer.channel import Channel, Refused, reason_of, transfer_place
 from portside.use.transfer.landing import digest_of
 from portside.use.transfer.records import Progress, Transferred
 from portside.wire import transfer as wire
@@ -33,7 +33,11 @@ from portside.wire.transfer import Entry
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import hashlib
+    import ssl
     from collections.abc import Callable, Iterator
+
+    from portside.system.tls import Tls
+    from portside.use.forward.places import Place
 
 _PLAIN_AFTER = 2.0  # seconds of silence after which the other side is taken for a plain netcat
 _ZEROS = bytes(wire.LARGEST)
@@ -45,6 +49,7 @@ def send(
     target: str,
     *,
     code: str = "",
+    tls: bool | Tls = False,
     plain: bool = False,
     timeout: float = 10.0,
     on_progress: Callable[[Progress], None] | None = None,
@@ -52,31 +57,41 @@ def send(
     """Send a file, or a directory with all below it, to where `portside receive` listens.
 
     `target` is `HOST:PORT`, `[ADDRESS]:PORT` or the path of a Unix socket.  With the receiver's one-time `code` the
-    transfer is encrypted.  `plain`: the other side is a plain netcat; without it one is told by its silence.  Returns
-    once the other side has compared the checksums and given everything its name.  Raises PortsideError: NotPermitted
-    for a wrong code, NotSupported for what the receiver refuses (`reason` has its words), Vanished for a connection
-    that broke: sending again then goes on where it broke off.
+    transfer is encrypted.  With `tls` it is too, once the receiver has proven who it is: by a certificate for its
+    name, or as a `Tls` says, by its pin for one.  `plain`: the other side is a plain netcat; without TLS and a code
+    one is told by its silence.  Returns once the other side has compared the checksums and given everything its name.
+    Raises PortsideError: NotPermitted for a wrong code, NotSupported for a certificate that is not good and for what
+    the receiver refuses (`reason` has its words), Vanished for a connection that broke: sending again then goes on
+    where it broke off.
     """
-    if code:
-        from portside.use.transfer.sealing import require_packages
-
-        require_packages()
+    place = transfer_place("send to", target, code, tls)
     path = os.path.abspath(path)  # also without a slash at the end
-    place = parse_place(target)
-    if place.transport == UDP:
-        raise BadRequest("send to", f"'{target}'", "a transfer takes TCP")
     first = _stat(path)
-    connection = sockets.connect_any(addresses_of(place), timeout=timeout)
+    connection = _connected(place, target, tls, timeout)
     with connection:
         sender = _Sender(Channel(connection), path, on_progress or (lambda _: None))
-        if plain or not _is_greeted(connection):
+        if plain or not _is_greeted(connection, target, timeout if tls else _PLAIN_AFTER):
             if code:
                 raise NotSupported("send to", f"'{target}'", "nobody there knows of codes: a plain netcat?")
-            return sender.send_plain(first)
+            if tls and not plain:
+                raise NotSupported(
+                    "send to", f"'{target}'", "no receiver speaks there", "--plain is for a netcat"
+                )
+            return sender.send_plain(first, bool(tls))
         try:
             return sender.send_all(code)
         except Refused as refused:
             raise _refusal(path, refused.reason) from refused
+
+
+def _connected(place: Place, target: str, tls: bool | Tls, timeout: float) -> socket.socket:
+    if not tls:
+        return sockets.connect_any(addresses_of(place), timeout=timeout)
+    from portside.use.tls import asked, secured
+
+    context, wish = asked(tls)
+    made = sockets.connect_any(addresses_of(place), timeout=timeout)
+    return secured(made, place.host, context, wish, subject=f"'{target}'", timeout=timeout, whole=True)
 
 
 def _refusal(path: str, reason: str) -> PortsideError:
@@ -97,22 +112,27 @@ def _stat(path: str) -> os.stat_result:
     return found
 
 
-def _is_greeted(connection: socket.socket) -> bool:
+def _is_greeted(connection: socket.socket, target: str, within: float) -> bool:
     """Whether the other side is a receiver of ours: False if it says nothing."""
-    connection.settimeout(_PLAIN_AFTER)
+    connection.settimeout(within)
     heard = b""
     try:
         while len(heard) < len(wire.GREETING):
             got = connection.recv(len(wire.GREETING) - len(heard))
             heard += got
             if not got or not wire.GREETING.startswith(heard):
-                raise BadReply("send", "", "the other side is no receiver", "start 'portside receive' there")
+                raise BadReply(
+                    "send to",
+                    f"'{target}'",
+                    "the other side is no receiver",
+                    "start 'portside receive' there",
+                )
     except TimeoutError:
         if heard:
-            raise BadReply("send", "", "the other side is no receiver") from None
+            raise BadReply("send to", f"'{target}'", "the other side is no receiver") from None
         return False
     except OSError as error:
-        raise Vanished("send", "", os.strerror(error.errno or 0).lower(), errno=error.errno) from error
+        raise Vanished("send to", f"'{target}'", reason_of(error), errno=error.errno) from error
     return True
 
 
@@ -239,7 +259,7 @@ class _Sender:
             self._channel.send(wire.DATA, piece)
         self._channel.check()
 
-    def send_plain(self, found: os.stat_result) -> Transferred:
+    def send_plain(self, found: os.stat_result, tls: bool) -> Transferred:
         """Send a file's bytes and nothing else, and wait until the netcat has closed."""
         if not stat.S_ISREG(found.st_mode):
             raise BadRequest("send", f"'{self._path}'", "a plain netcat takes no directory", "tar it first")
@@ -255,19 +275,42 @@ class _Sender:
                 connection.sendall(piece)
                 done += len(piece)
                 self._tell(Progress(self._path, done, found.st_size))
-            connection.shutdown(socket.SHUT_WR)
-            while connection.recv(1 << 16):
-                pass
+                while not tls and select.select([connection], [], [], 0)[0] and _answers(connection):
+                    pass
+            _end(connection, tls)
         except TimeoutError as error:
             raise TimedOut(
                 "send", f"'{self._path}'", "the other side does not read, or does not close"
             ) from error
         except OSError as error:
-            raise Vanished("send", f"'{self._path}'", os.strerror(error.errno or 0).lower()) from error
+            raise Vanished("send", f"'{self._path}'", reason_of(error)) from error
         finally:
             os.close(source)
         self._files, self._bytes, self._sha256 = 1, done, digest.hexdigest()
         return self._result(confirmed=False)
+
+
+def _answers(connection: socket.socket) -> bool:
+    """Read what a plain netcat says, which means nothing to us; raises NotSupported for a receiver with TLS."""
+    heard = connection.recv(1 << 16)
+    if heard.startswith(wire.TLS_ONLY):
+        raise NotSupported("send", "", "the receiver takes TLS alone", "give its --pin, or --tls")
+    return bool(heard)
+
+
+def _end(connection: socket.socket, tls: bool) -> None:
+    """Say that this is all, and wait until the other side has closed."""
+    if tls:
+        secured: ssl.SSLSocket = connection  # type: ignore[assignment]
+        try:
+            secured.unwrap()
+        except OSError as error:
+            if hasattr(error, "library"):  # it went without close_notify, as many do
+                return
+            raise
+    connection.shutdown(socket.SHUT_WR)
+    while _answers(connection):
+        pass
 
 
 def _pieces(source: int, start: int, size: int) -> Iterator[memoryview | int]:
