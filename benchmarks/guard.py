@@ -20,7 +20,7 @@ from entry import ROOT, Options, run
 from measure import Command, Result, in_turn
 from portside.guard import iptables, nft, reading
 from portside.guard.reach import Judge, Listener
-from portside.system import firewall
+from portside.system import commands, firewall
 from portside.testing.namespaces import Namespace
 from report import Section, Target
 
@@ -197,13 +197,7 @@ QUESTIONS = {"ufw": ufw_host, "long": long_list, "no-rules": no_rules}
 
 def versions() -> dict[str, str]:
     """Return the versions of the programs that print rules."""
-    found = {}
-    for name in ("nft", "iptables"):
-        path = firewall.find((name,))
-        found[name] = subprocess.run(
-            [path, "--version"], capture_output=True, text=True, check=True
-        ).stdout.strip()
-    return found
+    return {name: commands.run((name, "--version")).strip() for name in ("nft", "iptables")}
 
 
 if __name__ == "__main__":

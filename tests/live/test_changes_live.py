@@ -305,7 +305,7 @@ def test_with_the_holder_dead_too_the_next_one_takes_it_back(pair):
 KILLED = """
 import os, signal, sys
 from portside.guard.changes import plan
-from portside.system import commands
+from portside.system import commands, files
 from tests.live.test_changes_live import CLOSE, make_here
 
 at, after, root = int(sys.argv[1]), sys.argv[2] == "after", sys.argv[3]
@@ -323,7 +323,7 @@ def deadly(action):
         return value
     return wrapped
 
-commands.run, commands.replace_file = deadly(commands.run), deadly(commands.replace_file)
+commands.run, files.replace = deadly(commands.run), deadly(files.replace)
 steps = (
     plan.Run(("nft", "-f", "-"), 'add rule inet other input tcp dport 7081 drop comment "portside:1"\\n'),
     plan.Write(root + "/file", "new\\n"),

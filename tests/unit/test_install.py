@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 
 import pytest
 
@@ -239,24 +238,6 @@ def test_the_host_s_superserver(tmp_path):
     assert service_tools.superserver_of_host(str(tmp_path)) == "inetd"
     (tmp_path / "etc/xinetd.d").mkdir()
     assert service_tools.superserver_of_host(str(tmp_path)) == "xinetd"
-
-
-def test_programs_are_found_and_run(tmp_path, monkeypatch):
-    program = tmp_path / "tool"
-    program.write_text("#!/bin/sh\necho said $1; echo wrong >&2; exit $2\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert service_tools.run(("tool", "yes", "0")) == "said yes\nwrong\n"
-    with pytest.raises(PortsideError, match=r"run 'tool yes 3': said yes wrong"):
-        service_tools.run(("tool", "yes", "3"))
-    with pytest.raises(NotSupported, match="there is no no-such-tool here"):
-        service_tools.run(("no-such-tool",))
-
-
-def test_a_daemon_that_keeps_the_output_open_is_not_waited_for():
-    began = time.monotonic()
-    assert service_tools.run(("sh", "-c", "sleep 5 & echo started")) == "started\n"
-    assert time.monotonic() - began < 4
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from portside.errors import BadReply, PortsideError, TimedOut
-from portside.system import commands, journal
+from portside.system import files, journal
 from portside.system.journal import Journal
 
 
@@ -82,7 +82,7 @@ def test_the_record_is_on_the_disk_before_it_has_its_name(place, monkeypatch):
         monkeypatch.setattr(
             os, name, lambda *words, name=name, real=real: (done.append(name), real(*words))[1]
         )
-    commands.replace_file(f"{place}/1.json", "text")
+    files.replace(f"{place}/1.json", "text")
     assert done == ["fsync", "rename", "fsync"]  # the file; its name; the directory
 
 

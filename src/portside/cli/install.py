@@ -206,7 +206,7 @@ def _install(wish: Wish, plan: Plan, output: Output) -> int:
     """Write, check, enable, reserve, and see whether it answers."""
     from portside.cli import reservation
     from portside.errors import BadRequest
-    from portside.system import service_tools
+    from portside.system import commands, service_tools
     from portside.use.install import applying, verifying
 
     ours = applying.find(wish.port, wish.protocol)  # which 'applying' refuses, and names
@@ -221,7 +221,7 @@ def _install(wish: Wish, plan: Plan, output: Output) -> int:
         output.note(reservation.reserve(wish.port))
     why = verifying.answers(wish.port, wish.protocol, wish.address)
     if not why and plan.kind == service_tools.SYSTEMD and wish.how != "inetd":
-        why = verifying.trouble(plan, service_tools.run, lambda: _waiting(wish))
+        why = verifying.trouble(plan, commands.run, lambda: _waiting(wish))
     for warning in plan.warnings if why or wish.how != "passed" else ():  # it does take its socket
         output.note(warning)
     if output.json:

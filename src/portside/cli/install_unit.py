@@ -20,14 +20,14 @@ def run(arguments: SimpleNamespace, output: Output) -> int:
     """Enable and start the unit, and tell its ports; exit 1 when there are none."""
     from portside.cli.install import item
     from portside.errors import BadRequest
-    from portside.system import service_tools
+    from portside.system import commands, service_tools
     from portside.use.install import applying, units
 
     if arguments.words:
         raise BadRequest("install", f"--unit {arguments.unit}", "a unit has its own command and ports")
     kind = getattr(arguments, "for") or service_tools.kind_of_host()
     name = units.unit_name(kind, arguments.unit)
-    enabled, running = units.state(kind, name, service_tools.run)
+    enabled, running = units.state(kind, name, commands.run)
     plan = units.plan(kind, name, enabled=enabled, running=running, chkconfig=service_tools.has_chkconfig())
     if arguments.print:
         output.write(plan.text()) if not output.json else output.envelope("install", [item(0, "", plan)])
@@ -37,7 +37,7 @@ def run(arguments: SimpleNamespace, output: Output) -> int:
         applying.install(applying.Installed(0, "", plan, unit=name))
     else:
         for command in plan.enable:
-            service_tools.run(command)
+            commands.run(command)
     found = _come_up(name, before)
     if output.json:
         output.envelope(

@@ -11,7 +11,7 @@ from portside.errors import BadRequest, NotPermitted, PortsideError
 from portside.guard import ipset, iptables, nft
 from portside.guard.environment import Address, Device, Environment, Way, sorted_ways
 from portside.guard.model import Ruleset, Table
-from portside.system import firewall
+from portside.system import commands, firewall
 from portside.system.host import LIVE, Host
 from portside.wire.nft_text import has_anonymous_chains
 
@@ -73,7 +73,7 @@ def _named(tables: tuple[Table, ...]) -> tuple[Table, ...]:
     made = []
     for table in tables:
         try:
-            text = firewall.output("nft", arguments=("list", "table", table.family, table.name))
+            text = commands.run(("nft", "list", "table", table.family, table.name))
             (copy,) = nft.from_json(scratch.nft_json_of(text)).tables
         except (PortsideError, ValueError):
             made.append(table)
@@ -121,8 +121,8 @@ def sources(host: Host = LIVE) -> list[tuple[tuple[str, ...], str]]:
     for one in json.loads(firewall.nft_json())["nftables"] if firewall.nft_tables(host) else ():
         table = one.get("table")
         if table is not None and not (foreign and _iptables_owned(table)):
-            arguments = ("-s", "list", "table", table["family"], table["name"])
-            found.append((("nft", "-f", "-"), firewall.output("nft", arguments=arguments)))
+            listed = commands.run(("nft", "-s", "list", "table", table["family"], table["name"]))
+            found.append((("nft", "-f", "-"), listed))
     return found
 
 

@@ -17,7 +17,7 @@ from portside.record import Record
 from portside.see import free, records
 from portside.see.api import take_port
 from portside.see.ports import is_open
-from portside.system import pidfd, service_tools, systemctl
+from portside.system import commands, pidfd, systemctl
 from portside.system.host import LIVE, Host
 from portside.system.privilege import how_to_see_more
 
@@ -85,9 +85,7 @@ def _around(table: ProcessTable, holders: dict[int, Process], host: Host) -> Aro
     )
 
 
-def carry_out(
-    plan: Plan, choice: Choice, *, run: Callable[[tuple[str, ...]], str] = service_tools.run
-) -> Result:
+def carry_out(plan: Plan, choice: Choice, *, run: Callable[[tuple[str, ...]], str] = commands.run) -> Result:
     """Do what the plan says and tell what came of it; a step that fails is an outcome, not an error."""
     outcomes: list[Outcome] = []
     for step in plan.steps:

@@ -9,19 +9,15 @@ from __future__ import annotations
 
 import os
 
-from portside.errors import NotPermitted, NotSupported, PortsideError, TimedOut
+from portside.errors import NotPermitted, NotSupported
+from portside.system import commands
 from portside.system.netlink import Netlink
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from portside.system.host import Host
 
 NETLINK_NETFILTER = 12
-TIMEOUT = 30.0
-# not through PATH alone, which is the caller's and may lack sbin
-_PLACES = ("/usr/sbin", "/sbin", "/usr/local/sbin", "/usr/bin", "/bin", "/usr/local/bin")
 _LEGACY = {"ip": "ip_tables_names", "ip6": "ip6_tables_names"}
 
 
@@ -68,52 +64,19 @@ def legacy_tables(host: Host, family: str) -> list[str]:
         return []
 
 
-def find(names: Sequence[str]) -> str:
-    """Return the path of the first of several programs that is installed; raises NotSupported."""
-    for name in names:
-        for place in _PLACES:
-            path = f"{place}/{name}"
-            if os.access(path, os.X_OK):
-                return path
-    raise NotSupported("read rules", "", f"'{names[0]}' is not installed", f"install {names[0]}")
-
-
-def output(*names: str, arguments: Sequence[str] = (), input: str = "") -> str:
-    """Return what the first installed of several programs prints; raises NotPermitted, NotSupported, TimedOut."""
-    import subprocess
-
-    path = find(names)
-    try:
-        done = subprocess.run(
-            [path, *arguments], input=input, capture_output=True, encoding="utf-8", errors="surrogateescape",
-            timeout=TIMEOUT, env={"PATH": ":".join(_PLACES), "LC_ALL": "C"},
-        )  # fmt: skip
-    except subprocess.TimeoutExpired as error:
-        raise TimedOut("run", f"'{names[0]}'", f"no end in {TIMEOUT:.0f} s") from error
-    except OSError as error:
-        raise NotSupported("run", f"'{names[0]}'", str(error).lower()) from error
-    if done.returncode:
-        reason = done.stderr.strip().partition("\n")[0] or f"it ended with {done.returncode}"
-        if "ermi" in reason or "must be root" in reason:
-            raise NotPermitted("run", f"'{names[0]}'", reason.lower(), "run it with sudo")
-        raise PortsideError("run", f"'{names[0]}'", reason)
-    return done.stdout
-
-
 def nft_json(table: str = "") -> str:
     """Return `nft -j list ruleset`, or the listing of one table (`inet filter`)."""
     what = ("table", *table.split()) if table else ("ruleset",)
-    return output("nft", arguments=("-j", "list", *what))
+    return commands.run(("nft", "-j", "list", *what))
 
 
 def iptables_save(family: str, legacy: bool = False) -> str:
     """Return iptables-save's (`ip`) or ip6tables-save's (`ip6`) text with counters, of either back end."""
     word = "iptables" if family == "ip" else "ip6tables"
-    if legacy:
-        return output(f"{word}-legacy-save", f"{word}-save", arguments=("-c",))
-    return output(f"{word}-nft-save", f"{word}-save", arguments=("-c",))
+    named = f"{word}-{'legacy' if legacy else 'nft'}-save"
+    return commands.run((named if commands.find(named) else f"{word}-save", "-c"))
 
 
 def ipset_save() -> str:
     """Return `ipset save`."""
-    return output("ipset", arguments=("save",))
+    return commands.run(("ipset", "save"))

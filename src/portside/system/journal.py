@@ -19,7 +19,7 @@ import stat
 import time
 
 from portside.errors import BadReply, NotPermitted, PortsideError, TimedOut
-from portside.system import commands
+from portside.system import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Journal:
         import json
 
         text = json.dumps({"version": VERSION, "record": record}, indent=1) + "\n"
-        commands.replace_file(_path(self.directory, number), text, 0o600)
+        files.replace(_path(self.directory, number), text, 0o600)
         if self._known is not None:
             self._known[number] = record
 
@@ -102,7 +102,7 @@ class Journal:
 
     def remove(self, number: int) -> None:
         """Forget a record."""
-        commands.replace_file(_path(self.directory, number), None)
+        files.replace(_path(self.directory, number), None)
         if self._known is not None:
             self._known.pop(number, None)
 
@@ -110,7 +110,7 @@ class Journal:
         try:
             if not os.path.isdir(self.directory):
                 os.makedirs(self.directory, mode=0o700, exist_ok=True)
-                commands.sync_directory(os.path.dirname(self.directory))
+                files.sync_directory(os.path.dirname(self.directory))
             return os.open(os.path.join(self.directory, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise _error("open", self.directory, error) from error
@@ -183,7 +183,7 @@ def _error(operation: str, path: str, error: OSError) -> PortsideError:
 
 def boot_id() -> str:
     """Return the name of this boot (random, Documentation/admin-guide/sysctl/kernel.rst)."""
-    return (commands.read_text("/proc/sys/kernel/random/boot_id") or "").strip()
+    return (files.read_text("/proc/sys/kernel/random/boot_id") or "").strip()
 
 
 def network() -> int:

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
-
-from portside.errors import NotSupported
+from portside.errors import NotSupported, PortsideError
+from portside.system import commands
 
 
 def make_certificate(certificate: str, key: str, name: str, days: int = 1) -> None:
     """Write a self-signed certificate and its RSA key of 2048 bits to two files.  Raises NotSupported."""
-    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", str(days)]
-    words += [
-        "-subj",
-        f"/CN={name}",
-        "-addext",
-        f"subjectAltName=DNS:{name}",
-        "-out",
-        certificate,
-        "-keyout",
-        key,
-    ]
-    step = "install openssl, or name a certificate and its key"
+    words = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", str(days))
+    names = ("-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}")
     try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise NotSupported("make", "certificate", "openssl(1) cannot be run", step) from error
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it failed"])[-1]
-        raise NotSupported("make", "certificate", f"openssl(1) says: {last}", step)
+        commands.run((*words, *names, "-out", certificate, "-keyout", key), timeout=60.0)
+    except PortsideError as error:
+        step = "install openssl, or name a certificate and its key"
+        raise NotSupported("make", "certificate", f"openssl(1): {error.reason}", step) from error

@@ -12,6 +12,7 @@ import re
 import signal
 
 from portside.errors import NotPermitted, PortsideError, TimedOut, Vanished
+from portside.system import commands
 from portside.wire.nft_text import has_anonymous_chains, name_anonymous_chains
 
 TYPE_CHECKING = False
@@ -83,7 +84,7 @@ def _enter() -> None:
         for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
             with open(f"/proc/self/{name}", "w") as file:
                 file.write(text)
-    program("ip", "link", "set", "lo", "up")
+    commands.run(("ip", "link", "set", "lo", "up"))
 
 
 class Spaces:
@@ -96,7 +97,7 @@ class Spaces:
         """Make one more, lo up, and come back."""
         _libc("unshare", CLONE_NEWNET)
         self._descriptors[name] = _here()
-        program("ip", "link", "set", "lo", "up")
+        commands.run(("ip", "link", "set", "lo", "up"))
         self.enter("host")
 
     def enter(self, name: str) -> None:
@@ -112,13 +113,6 @@ def _here() -> int:
     return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 
 
-def program(*argv: str, input: str = "") -> str:
-    """Run a program where we are and return what it prints; raises PortsideError with what it complained of."""
-    from portside.system import firewall
-
-    return firewall.output(argv[0], arguments=argv[1:], input=input)
-
-
 def nft_json_of(text: str) -> str:
     """Return the JSON that nft lists after loading a ruleset's text, anonymous chains under names of their own.
 
@@ -130,12 +124,12 @@ def nft_json_of(text: str) -> str:
 def _load(text: str) -> str:
     names = sorted(set(re.findall(r'\b[io]if\s+(?:!=\s*)?"?([A-Za-z][\w.@-]{0,14})"?', text)) - {"lo"})
     for number, name in enumerate(names):
-        program("ip", "link", "add", name, "type", "veth", "peer", "name", f"portside{number}")
-    program("nft", "-f", "-", input=text)
-    listed = program("nft", "list", "ruleset")
+        commands.run(("ip", "link", "add", name, "type", "veth", "peer", "name", f"portside{number}"))
+    commands.run(("nft", "-f", "-"), text)
+    listed = commands.run(("nft", "list", "ruleset"))
     if has_anonymous_chains(listed):
-        program("nft", "-f", "-", input="flush ruleset\n" + name_anonymous_chains(listed))
-    return program("nft", "-j", "list", "ruleset")
+        commands.run(("nft", "-f", "-"), "flush ruleset\n" + name_anonymous_chains(listed))
+    return commands.run(("nft", "-j", "list", "ruleset"))
 
 
 def _libc(name: str, *arguments: int) -> None:

@@ -1,4 +1,4 @@
-"""The host's service manager: which one it is, and running its commands.
+"""The host's service manager: which one it is, and what it has.
 
 Reference: sd_booted(3); openrc(8); LSB 5.0, init scripts.
 """
@@ -7,19 +7,12 @@ from __future__ import annotations
 
 import os
 
-from portside.errors import NotPermitted, NotSupported, PortsideError, TimedOut
 from portside.system import commands, systemctl
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 SYSTEMD, OPENRC, SYSV, FREEBSD, LAUNCHD, INETD, XINETD = (
     "systemd", "openrc", "sysv", "freebsd", "launchd", "inetd", "xinetd",
 )  # fmt: skip
 
-_LONGEST = 1 << 20  # of what a command says
-SECONDS = 120.0  # a stop job may take 90 (TimeoutStopSec), and so may a start job
 _PROXYD = ("/usr/lib/systemd/systemd-socket-proxyd", "/lib/systemd/systemd-socket-proxyd")
 
 
@@ -80,42 +73,3 @@ def open_to_all(path: str) -> bool:
         except OSError:
             return False
     return True
-
-
-def run(argv: Sequence[str], *, seconds: float = SECONDS) -> str:
-    """Run a command of the host's service manager and return what it wrote.
-
-    Raises NotSupported where it is not installed, TimedOut, NotPermitted or PortsideError with its own words.
-    """
-    import subprocess
-    import tempfile
-
-    shown = f"'{' '.join(argv)}'"
-    program = commands.find(argv[0])
-    if not program:
-        raise NotSupported("run", shown, f"there is no {argv[0]} here")
-    environment = {**os.environ, "LC_ALL": "C", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": "cat"}
-    environment.setdefault(
-        "XDG_RUNTIME_DIR", f"/run/user/{os.geteuid()}"
-    )  # sudo drops it; systemctl --user asks
-    with (
-        tempfile.TemporaryFile() as output
-    ):  # of a pipe one would wait for the end of every program that is started
-        try:
-            code = subprocess.run(
-                [program, *argv[1:]], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                timeout=seconds, check=False, env=environment,
-            ).returncode  # fmt: skip
-        except subprocess.TimeoutExpired:
-            raise TimedOut("run", shown, f"no end after {seconds:.0f} seconds") from None
-        except OSError as error:
-            reason = os.strerror(error.errno or 0).lower()
-            raise NotSupported("run", shown, reason, errno=error.errno) from error
-        output.seek(0)
-        text = output.read(_LONGEST).decode("utf-8", "surrogateescape")
-    if code:
-        said = " ".join(text.split())[:600] or f"it ended with {code}"
-        if os.geteuid() and ("denied" in said or "permitted" in said):
-            raise NotPermitted("run", shown, said, "run it with sudo")
-        raise PortsideError("run", shown, said)
-    return text

@@ -13,7 +13,8 @@ import socket
 import time
 
 from portside.errors import PortsideError
-from portside.system.scratch import Spaces, program
+from portside.system import commands
+from portside.system.scratch import Spaces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,23 +47,23 @@ class StandIn:
             f"link set {name} up",
             *(f"address add {one} dev {name}" + (" nodad" if ":" in one else "") for one in addresses),
         ]
-        program("ip", "-batch", "-", input="\n".join(lines))
+        commands.run(("ip", "-batch", "-"), "\n".join(lines))
         self.spaces.enter(peer)
         lines = ["link set p0 arp off", "link set p0 up", "route add default dev p0", "route add ::/0 dev p0"]
-        program("ip", "-batch", "-", input="\n".join(lines))
+        commands.run(("ip", "-batch", "-"), "\n".join(lines))
         self.spaces.enter("host")
 
     @staticmethod
     def run(*argv: str, input: str = "") -> str:
         """Run a program in the host's copy."""
-        return program(*argv, input=input)
+        return commands.run(argv, input)
 
     def batch(self, lines: Iterable[str]) -> list[str]:
         """Run ip(8) commands one by one; return what failed."""
         failed = []
         for line in lines:
             try:
-                program("ip", *line.split())
+                commands.run(("ip", *line.split()))
             except PortsideError as error:
                 failed.append(f"ip {line}: {error.reason}")
         return failed
@@ -104,7 +105,7 @@ class StandIn:
             self._sources.add((space, address))
             word = "128" if ":" in address else "32"
             flags = ("nodad",) if ":" in address else ()
-            program("ip", "address", "add", f"{address}/{word}", "dev", "lo", *flags)
+            commands.run(("ip", "address", "add", f"{address}/{word}", "dev", "lo", *flags))
 
     def arrives(
         self,

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import os
 
+from portside.errors import PortsideError
+from portside.system import commands
 from portside.system.files import read_small
 from portside.wire import systemd as wire
 
@@ -88,32 +90,12 @@ class SocketUnits:
         """Return what systemctl says, or an empty text."""
         if not os.path.isdir(self.root + BOOTED) or self._uid not in (None, os.geteuid()):
             return ""  # another user's manager: to ask it would open a session for that user
-        import subprocess
-
-        command = [
-            *self._systemctl,
-            *(["--user"] if self._uid is not None else []),
-            "show",
-            "--no-pager",
-            f"--property={PROPERTIES}",
-            "*.socket",
-        ]
-        environment = {**os.environ, "LC_ALL": "C", "SYSTEMD_COLORS": "0"}
-        environment.setdefault("XDG_RUNTIME_DIR", f"/run/user/{os.geteuid()}")  # sudo drops it
+        whose = ("--user",) if self._uid is not None else ()
+        asked = ("show", "--no-pager", f"--property={PROPERTIES}", "*.socket")
         try:
-            done = subprocess.run(
-                command,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=TIMEOUT,
-                check=False,
-                env=environment,
-                text=True,
-                errors="surrogateescape",
-            )
-        except (OSError, subprocess.SubprocessError):
+            return commands.run((*self._systemctl, *whose, *asked), timeout=TIMEOUT)
+        except PortsideError:
             return ""
-        return done.stdout if done.returncode == 0 else ""
 
     def _from_files(self) -> Iterator[wire.SocketUnit]:
         paths = SYSTEM_PATHS if self._uid is None else _user_paths(self._uid)

@@ -25,7 +25,7 @@ from portside.guard.changes.change import (
     from_plain,
     to_plain,
 )  # fmt: skip
-from portside.system import commands, journal
+from portside.system import commands, files, journal
 from portside.system.holder import Holder
 
 TYPE_CHECKING = False
@@ -217,7 +217,7 @@ def run_step(step: Step) -> None:
         if isinstance(step, plan.Run):
             commands.run(step.argv, step.input)
         elif isinstance(step, plan.Write):
-            commands.replace_file(step.path, step.content, step.mode)
+            files.replace(step.path, step.content, step.mode)
         elif isinstance(step, plan.Drop):
             _drop(step)
         else:
@@ -228,9 +228,9 @@ def run_step(step: Step) -> None:
 
 
 def _drop(step: plan.Drop) -> None:
-    text = commands.read_text(step.path)
+    text = files.read_text(step.path)
     if text is not None and (rest := plan.without_lines(text, step.lines)) != text:
-        commands.replace_file(step.path, rest)
+        files.replace(step.path, rest)
 
 
 def _pull(step: plan.Pull) -> None:

@@ -18,7 +18,7 @@ from portside.guard.changes.wish import BLOCK, OPEN, REDIRECT, UNBLOCK, Wish, pa
 from portside.guard.packet import DEPENDS, NO, YES, Judgement
 from portside.guard.plain import judge_packet
 from portside.record import Record
-from portside.system import commands
+from portside.system import commands, files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -232,9 +232,9 @@ def _through(wish: Wish, scene: Scene, denial: Denial, manager: str, lasting: bo
         return firewalld.opening(wish, zone=zone.strip(), seconds=seconds, permanent=lasting)
     plan = managers.opening(wish, scene.number, denial, manager)
     if lasting and manager == "iptables":
-        of_chain = (denial.chain, denial.place, commands.read_text, denial.versions)
+        of_chain = (denial.chain, denial.place, files.read_text, denial.versions)
         plan = plan.then(iptables.lasting(wish, scene.number, *of_chain))
     if lasting and manager == "nftables":
         place = (denial.family, denial.table, denial.chain, denial.handle)
-        plan = plan.then(nft_chain.lasting(wish, scene.number, *place, commands.read_text))
+        plan = plan.then(nft_chain.lasting(wish, scene.number, *place, files.read_text))
     return plan

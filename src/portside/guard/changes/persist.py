@@ -17,7 +17,7 @@ from portside.errors import NotSupported
 from portside.guard.changes import own_table
 from portside.guard.changes.plan import without_lines
 from portside.guard.changes.wish import BLOCK
-from portside.system import commands, holder
+from portside.system import commands, files, holder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,15 +66,15 @@ def with_include(text: str, *, wanted: bool) -> str:
 
 def write(lasting: list[tuple[int, Wish]], root: str = "") -> None:
     """Make the files those of the lasting changes; without any, no trace stays."""
-    commands.replace_file(root + SCRIPT, script_text(lasting) if lasting else None)
+    files.replace(root + SCRIPT, script_text(lasting) if lasting else None)
     systemd = os.path.isdir(root + holder.BOOTED)
     for path in LOADED:
-        text = commands.read_text(root + path)
+        text = files.read_text(root + path)
         if text is not None and (INCLUDE in text) != bool(lasting):
-            commands.replace_file(root + path, with_include(text, wanted=bool(lasting)))
-    if systemd or commands.read_text(root + UNIT) is not None:
+            files.replace(root + path, with_include(text, wanted=bool(lasting)))
+    if systemd or files.read_text(root + UNIT) is not None:
         _unit(root, wanted=bool(lasting))
-    elif lasting and not any(commands.read_text(root + path) is not None for path in LOADED):
+    elif lasting and not any(files.read_text(root + path) is not None for path in LOADED):
         raise NotSupported(
             "keep", "the rules over a reboot", "nothing on this host loads rules at boot",
             f"have it run: nft -f {SCRIPT}",
@@ -82,7 +82,7 @@ def write(lasting: list[tuple[int, Wish]], root: str = "") -> None:
 
 
 def _unit(root: str, *, wanted: bool) -> None:
-    commands.replace_file(root + UNIT, _UNIT_TEXT if wanted else None)
-    commands.link(root + WANTS, UNIT if wanted else None)
+    files.replace(root + UNIT, _UNIT_TEXT if wanted else None)
+    files.link(root + WANTS, UNIT if wanted else None)
     if not root and os.path.isdir(holder.BOOTED):
         commands.run(("systemctl", "daemon-reload"))

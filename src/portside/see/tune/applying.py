@@ -12,7 +12,7 @@ import time
 from portside.errors import NotSupported, PortsideError, TimedOut
 from portside.record import Record
 from portside.see.tune import changes, settings
-from portside.system import commands, journal, netns, sysctl, sysctl_files
+from portside.system import files, journal, netns, sysctl, sysctl_files
 from portside.system.host import LIVE, Host
 from portside.wire import sysctl_conf
 
@@ -152,7 +152,7 @@ def _write_setting(name: str, value: str | None, root: str) -> None:
     text = sysctl_files.read(sysctl_files.OURS, root)
     written = None if value is None else settings.kernel_text(setting, value)
     new = sysctl_conf.changed(text, setting.sysctl, written, COMMENT)
-    commands.replace_file(root + sysctl_files.OURS, new or None)
+    files.replace(root + sysctl_files.OURS, new or None)
 
 
 def _overriding(change: Change, root: str) -> str:

@@ -11,7 +11,7 @@ import os
 
 from portside.errors import BadReply, BadRequest, PortsideError
 from portside.record import Record
-from portside.system import commands, files, journal, service_tools
+from portside.system import commands, files, journal
 from portside.system.journal import Journal
 from portside.use.install.plan import File, Line, Plan
 
@@ -46,7 +46,7 @@ class Removed(Record):
     failed: tuple[str, ...]
 
 
-def install(wanted: Installed, root: str = "", run: Runner = service_tools.run) -> None:
+def install(wanted: Installed, root: str = "", run: Runner = commands.run) -> None:
     """Write the files, check them, switch the service on; `root` stands before every path that is written.
 
     Raises BadRequest where the port or a file is taken by something else, TimedOut where something else is being
@@ -83,7 +83,7 @@ def _check_free(wanted: Installed, record: Mapping[int, Installed], root: str) -
 
 def _write_files(plan: Plan, root: str, run: Runner) -> None:
     for file in plan.files:
-        commands.replace_file(root + file.path, file.text)
+        files.replace(root + file.path, file.text)
         os.chmod(root + file.path, file.mode)  # whatever the umask
     for line in plan.lines:
         _change_line(line, root, there=True)
@@ -91,7 +91,7 @@ def _write_files(plan: Plan, root: str, run: Runner) -> None:
         _check(check, plan, root, run)
 
 
-def uninstall(installed: Installed, root: str = "", run: Runner = service_tools.run) -> Removed:
+def uninstall(installed: Installed, root: str = "", run: Runner = commands.run) -> Removed:
     """Switch a service off and take away what was written for it."""
     with Journal(place(root)) as book:
         removed = _remove(installed.plan, root, run)
@@ -108,7 +108,7 @@ def _remove(plan: Plan, root: str, run: Runner) -> Removed:
         if not os.path.lexists(root + file.path):
             continue
         if _text(root + file.path) == file.text:
-            commands.replace_file(root + file.path, None)
+            files.replace(root + file.path, None)
             gone.append(file.path)
         else:
             kept.append(file.path)
@@ -169,7 +169,7 @@ def _change_line(line: Line, root: str, *, there: bool) -> None:
         lines.append(line.text + "\n")
     new = "".join(lines)
     if new != text:
-        commands.replace_file(path, new)
+        files.replace(path, new)
 
 
 def _text(path: str) -> str:

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from portside.errors import NotPermitted
-from portside.system import commands
+from portside.system import files
 
 
 def test_the_reason_told_is_the_first(tmp_path, monkeypatch):
@@ -19,4 +19,4 @@ def test_the_reason_told_is_the_first(tmp_path, monkeypatch):
     monkeypatch.setattr("os.open", refuse)
     monkeypatch.setattr("os.unlink", refuse)
     with pytest.raises(NotPermitted, match=r"write '.*/file': permission denied; run it with sudo"):
-        commands.replace_file(str(tmp_path / "file"), "text")
+        files.replace(str(tmp_path / "file"), "text")
