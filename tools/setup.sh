@@ -42,6 +42,7 @@ haproxy:haproxy
 dropbear:dropbear-bin
 memcached:memcached
 redis-server:redis-server
+inetd:openbsd-inetd
 openssl:openssl
 '
 # The same for programs that the benchmarks alone call.

@@ -21,7 +21,8 @@ RENDER = {
     "systemd": systemd.render, "systemd-forward": lambda wish: systemd.render(wish, portside="/usr/bin/portside"),
     "sysv": scripts.sysv, "chkconfig": lambda wish: scripts.sysv(wish, chkconfig=True),
     "openrc": scripts.openrc, "freebsd": scripts.freebsd, "launchd": launchd.render,
-    "inetd": superservers.inetd, "xinetd": superservers.xinetd,
+    "inetd": superservers.inetd, "inetd-freebsd": lambda wish: superservers.inetd(wish, freebsd=True),
+    "xinetd": superservers.xinetd,
 }  # fmt: skip
 
 

@@ -323,6 +323,26 @@ END
     ], done.stderr  # fmt: skip
 
 
+def test_lines_of_an_inetd_that_runs_and_of_one_that_does_not(stage):
+    require(shutil.which("inetd", path="/usr/sbin"), "needs openbsd-inetd")
+    done = stage("""
+        trap 'kill $(cat /run/inetd.pid)' EXIT
+        : >/etc/inetd.conf
+        answer() {{ echo hello | nc.openbsd -N -w 20 localhost $1; }}
+        portside install 7777 --inetd -- /bin/cat -u; echo code $?; answer 7777
+        portside install 7778 --inetd --address 127.0.0.1 --user daemon -- /usr/bin/id -un; echo code $?
+        nc.openbsd -w 20 localhost 7778 </dev/null # what it is sent and does not read would cost its answer
+        portside list --no-header | cut -d' ' -f1
+        portside uninstall 7777 >/dev/null; portside uninstall 7778; echo code $?
+        cat /etc/inetd.conf
+    """)
+    assert done.stdout.splitlines() == [
+        "added a line to /etc/inetd.conf", "portside-7777 is enabled, and port 7777/tcp answers", "code 0", "hello",
+        "added a line to /etc/inetd.conf", "portside-7778 is enabled, and port 7778/tcp answers", "code 0", "daemon",
+        "7777/tcp", "7778/tcp", "removed /etc/inetd.conf (one line)", "portside-7778 is switched off", "code 0",
+    ], done.stderr  # fmt: skip
+
+
 def portside(space, *words):
     return space.run(["env", f"PYTHONPATH={SOURCE}", sys.executable, "-m", "portside", *words])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 import pytest
 
@@ -198,6 +199,7 @@ def test_what_no_manager_can_have(wish, reason):
         (superservers.inetd, PASSED, "for each connection"),
         (superservers.xinetd, INETD.replace(command=("/bin/echo", "a b")), "no quoting"),
         (superservers.inetd, INETD.replace(command=("/bin/echo", "#1")), "no quoting"),
+        (partial(superservers.inetd, freebsd=True), INETD.replace(address="::1"), "listens on every address"),
     ],
 )
 def test_what_one_manager_cannot_have(render, wish, reason):
@@ -238,6 +240,17 @@ def test_the_host_s_superserver(tmp_path):
     assert service_tools.superserver_of_host(str(tmp_path)) == "inetd"
     (tmp_path / "etc/xinetd.d").mkdir()
     assert service_tools.superserver_of_host(str(tmp_path)) == "xinetd"
+
+
+def test_what_the_host_calls_its_inetd(tmp_path):
+    assert service_tools.superserver_service("inetd", str(tmp_path)) == "inetd"
+    (tmp_path / "etc/init.d").mkdir(parents=True)
+    (tmp_path / "etc/init.d/openbsd-inetd").touch()
+    assert service_tools.superserver_service("inetd", str(tmp_path)) == "openbsd-inetd"
+    assert service_tools.superserver_service("xinetd", str(tmp_path)) == "xinetd"
+    plan = superservers.inetd(INETD, "openbsd-inetd", (("service", "openbsd-inetd", "start"),))
+    assert plan.enable == (("service", "openbsd-inetd", "start"),)
+    assert superservers.inetd(INETD, "openbsd-inetd").enable == (("service", "openbsd-inetd", "reload"),)
 
 
 @pytest.mark.parametrize(

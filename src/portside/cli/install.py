@@ -147,11 +147,27 @@ def _render(wish: Wish, kind: str) -> Plan:
         return systemd.render(wish, service_tools.proxyd(), service_tools.own_program())
     if kind == "sysv":
         return scripts.sysv(wish, chkconfig=service_tools.has_chkconfig())
-    others = {
-        "openrc": scripts.openrc, "freebsd": scripts.freebsd, "launchd": launchd.render,
-        "inetd": superservers.inetd, "xinetd": superservers.xinetd,
-    }  # fmt: skip
-    return others[kind](wish)
+    if kind == service_tools.XINETD:
+        return superservers.xinetd(wish, *_superserver(kind))
+    if kind == service_tools.INETD:
+        freebsd = service_tools.kind_of_host() == service_tools.FREEBSD
+        return superservers.inetd(wish, *_superserver(kind), freebsd=freebsd)
+    return {"openrc": scripts.openrc, "freebsd": scripts.freebsd, "launchd": launchd.render}[kind](wish)
+
+
+def _superserver(kind: str) -> tuple[str, tuple[tuple[str, ...], ...]]:
+    """Return what the host calls its inetd or xinetd, and how to start it where it does not run."""
+    from portside.system import commands, service_tools
+    from portside.use.install import units
+
+    service, host = service_tools.superserver_service(kind), service_tools.kind_of_host()
+    if service_tools.superserver_of_host() != kind or not host:
+        return service, ()
+    enabled, running = units.state(host, service, commands.run)
+    plan = units.plan(
+        host, service, enabled=enabled, running=running, chkconfig=service_tools.has_chkconfig()
+    )
+    return service, () if running else plan.enable
 
 
 def _check_host(kind: str) -> None:

@@ -13,6 +13,9 @@ SYSTEMD, OPENRC, SYSV, FREEBSD, LAUNCHD, INETD, XINETD = (
     "systemd", "openrc", "sysv", "freebsd", "launchd", "inetd", "xinetd",
 )  # fmt: skip
 
+_INETDS = ("inetd", "openbsd-inetd", "inetutils-inetd")
+_SCRIPTS = ("/etc/init.d/{}", "/etc/rc.d/{}")
+_UNITS = ("/usr/lib/systemd/system/{}.service", "/lib/systemd/system/{}.service")
 _PROXYD = ("/usr/lib/systemd/systemd-socket-proxyd", "/lib/systemd/systemd-socket-proxyd")
 
 
@@ -33,6 +36,14 @@ def superserver_of_host(root: str = "") -> str:
     if os.path.isdir(f"{root}/etc/xinetd.d"):
         return XINETD
     return INETD if os.path.exists(f"{root}/etc/inetd.conf") else ""
+
+
+def superserver_service(kind: str, root: str = "") -> str:
+    """Return what the host calls the service of its inetd (Debian's are named by who wrote them) or xinetd."""
+    names = (XINETD,) if kind == XINETD else _INETDS
+    directories = _UNITS if systemctl.booted(root) else _SCRIPTS
+    places = [(name, f"{root}{place.format(name)}") for name in names for place in directories]
+    return next((name for name, place in places if os.path.exists(place)), names[0])
 
 
 def has_chkconfig(root: str = "") -> bool:

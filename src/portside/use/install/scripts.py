@@ -94,6 +94,10 @@ depend() {{
     need net
     after firewall
 }}
+
+start_pre() {{
+    checkpath --file --mode 0640 --owner {user} /var/log/{name}.log # which it opens as that user
+}}
 """
 
 _FREEBSD = """\

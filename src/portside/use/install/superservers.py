@@ -9,6 +9,10 @@ from portside.errors import BadRequest
 from portside.use.install.plan import File, Line, Plan
 from portside.use.install.wish import INETD, Wish
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from portside.use.install.plan import Command
+
 _XINETD = """\
 # {title}
 service {name}
@@ -27,50 +31,41 @@ service {name}
 """
 
 
-def inetd(wish: Wish) -> Plan:
-    """Return the line of /etc/inetd.conf: by number, so that /etc/services needs no entry."""
+def inetd(
+    wish: Wish, service: str = "inetd", begin: tuple[Command, ...] = (), *, freebsd: bool = False
+) -> Plan:
+    """Return the line of /etc/inetd.conf: by number, so that /etc/services needs no entry.
+
+    `service` is what the host calls inetd; `begin` are the commands that start it, where it does not run.  FreeBSD's
+    knows neither numbers nor addresses: the service gets a name there, and tcp46 is both families.
+    """
     _check(wish, "inetd")
-    if any(" " in word or "\t" in word or word.startswith("#") or not word for word in wish.command):
-        raise BadRequest(
-            "install",
-            wish.name,
-            "inetd.conf has no quoting: a word with a blank cannot be written",
-            "use a script",
-        )
     host = f"[{wish.address}]" if ":" in wish.address else wish.address
     place = f"{host}:{wish.port}" if host else str(wish.port)
+    protocol, names = wish.protocol, list[Line]()
+    if freebsd:
+        if host:
+            raise BadRequest(
+                "install", wish.name, "FreeBSD's inetd listens on every address", "leave --address out"
+            )
+        place, protocol = wish.name, f"{wish.protocol}46"
+        names = [Line("/etc/services", f"{wish.name}\t{wish.port}/{wish.protocol}")]
     socket, wait = _socket(wish)
     program = wish.command[0]
-    words = (
-        place,
-        socket,
-        wish.protocol,
-        wait,
-        _user(wish),
-        program,
-        program.rpartition("/")[2],
-        *wish.command[1:],
-    )
-    reload = ("service", "inetd", "reload")
+    words = place, socket, protocol, wait, _user(wish), program, program.rpartition("/")[2], *wish.command[1:]
+    reload = ("service", service, "reload")
     return Plan(
         "inetd",
         wish.name,
-        lines=(Line("/etc/inetd.conf", "\t".join(words)),),
-        enable=(reload,),
+        lines=(*names, Line("/etc/inetd.conf", "\t".join(words))),
+        enable=begin or (reload,),
         forget=(reload,),
     )
 
 
-def xinetd(wish: Wish) -> Plan:
-    """Return the file of a service under /etc/xinetd.d."""
+def xinetd(wish: Wish, service: str = "xinetd", begin: tuple[Command, ...] = ()) -> Plan:
+    """Return the file of a service under /etc/xinetd.d; `service` and `begin` as for `inetd`."""
     _check(wish, "xinetd")
-    if any(" " in word or "\t" in word or not word for word in wish.command):
-        raise BadRequest(
-            "install",
-            wish.name,
-            "xinetd has no quoting: a word with a blank cannot be written",
-            "use a script",
-        )
     socket, wait = _socket(wish)
     arguments = " ".join(word.replace("%", "%%") for word in wish.command[1:])
     text = _XINETD.format(
@@ -79,10 +74,9 @@ def xinetd(wish: Wish) -> Plan:
         arguments=f"    server_args = {arguments}\n" if arguments else "",
         bind=f"    bind        = {wish.address}\n" if wish.address else "    flags       = IPv6\n",
     )  # fmt: skip
-    reload = ("service", "xinetd", "reload")
-    return Plan(
-        "xinetd", wish.name, (File(f"/etc/xinetd.d/{wish.name}", text),), enable=(reload,), forget=(reload,)
-    )
+    file = File(f"/etc/xinetd.d/{wish.name}", text)
+    reload = ("service", service, "reload")
+    return Plan("xinetd", wish.name, (file,), enable=begin or (reload,), forget=(reload,))
 
 
 def _check(wish: Wish, kind: str) -> None:
