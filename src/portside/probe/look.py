@@ -16,8 +16,9 @@ from portside.errors import NotSupported, PortsideError
 from portside.ports.address import format_address
 from portside.probe import records
 from portside.probe.naming import resolve
-from portside.probe.sockets import Finding, Opener, finding, meets_itself, pending_icmp, place_of
+from portside.probe.sockets import Finding, Opener, finding, judged, meets_itself, pending_icmp, place_of
 from portside.record import Record
+from portside.system.dialing import dial, wait
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -123,19 +124,11 @@ def _one_address(goal: Goal, manner: Manner, raw: bytes, zone: str, until: float
 
 
 def _connected(used: socket.socket, raw: bytes, zone: str, port: int, until: float) -> Finding:
-    """Connect; return what came of it (`probe.connect` tells why the error queue is asked)."""
-    place = place_of(raw, zone, port)
-    code = used.connect_ex(place)
-    while code in (errno.EINPROGRESS, errno.EALREADY):
-        events = _wait(used, select.POLLOUT, until)
-        if not events:
-            return Finding(records.FILTERED, records.NO_RESPONSE)
-        code = used.connect_ex(place)
-        told = pending_icmp(used, raw) if code == errno.EALREADY else None
-        if told is not None:
-            return told
-    told = finding(used, code, raw)
-    if told.state == records.OPEN and code in (0, errno.EISCONN) and meets_itself(used):
+    code, icmp = dial(used, place_of(raw, zone, port), until)
+    if code is None:
+        return Finding(records.FILTERED, records.NO_RESPONSE)
+    told = judged(code, icmp, raw)
+    if code == 0 and meets_itself(used):
         return Finding(records.CLOSED, records.SELF_CONNECT)
     return told
 
@@ -232,7 +225,7 @@ def _udp(goal: Goal, manner: Manner, raw: bytes, zone: str, until: float) -> Ver
             try:
                 for question in questions:
                     used.send(question)
-                if _wait(used, select.POLLIN, min(until, began + pause)):
+                if wait(used, select.POLLIN, min(until, began + pause)):
                     used.recv(65535)
                     return Verdict(goal.text, address, True, records.UDP_RESPONSE, time.monotonic() - began)
             except OSError as error:
@@ -268,13 +261,6 @@ def _unix(goal: Goal, manner: Manner, deadline: float) -> Verdict:
             break
     reason = _UNIX_REASONS.get(code, records.LOCAL_ERROR)
     return Verdict(goal.text, goal.socket_path, False, reason, detail=os.strerror(code).lower())
-
-
-def _wait(used: socket.socket, events: int, until: float) -> int:
-    poll = select.poll()
-    poll.register(used, events)
-    told = poll.poll(max(0.0, until - time.monotonic()) * 1000)
-    return told[0][1] if told else 0
 
 
 def _reason(error: Exception) -> str:

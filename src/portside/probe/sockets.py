@@ -10,11 +10,13 @@ from portside.errors import BadRequest, NotPermitted
 from portside.ports.address import format_address, parse_address
 from portside.probe import records
 from portside.record import Record
-from portside.wire.errqueue import IP_RECVERR, IPV6_RECVERR, MSG_ERRQUEUE, ExtendedError, extended_error
+from portside.system import dialing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from portside.wire.errqueue import ExtendedError
 
 IP_BIND_ADDRESS_NO_PORT = 24  # include/uapi/linux/in.h: the port is chosen by connect(2), of all that fit
 RESET_ON_CLOSE = b"\1\0\0\0\0\0\0\0"  # struct linger: on, no seconds
@@ -76,10 +78,7 @@ class Opener:
         """
         family = socket.AF_INET if width == 4 else socket.AF_INET6
         made = socket.socket(family, self.kind)
-        if width == 4:
-            made.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
-        else:
-            made.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, 1)
+        dialing.want_errors(made, width == 16)
         if self.device or self.width == width:
             try:
                 self._bind(made, width)
@@ -128,10 +127,13 @@ def place_of(raw: bytes, zone: str, port: int) -> Any:
 
 def finding(used: socket.socket, code: int, target: bytes) -> Finding:
     """Return what `code`, the end of an attempt to reach `target`, says of the port; the error queue is read."""
-    if code in _MAYBE_ICMP:
-        told = pending_icmp(used, target)
-        if told is not None:
-            return told.replace(errno=code)
+    return judged(code, dialing.queued_icmp(used) if code in _MAYBE_ICMP else None, target)
+
+
+def judged(code: int, icmp: ExtendedError | None, target: bytes) -> Finding:
+    """Return what `code`, the end of an attempt to reach `target`, and the ICMP error behind it say of the port."""
+    if icmp is not None:
+        return _of_icmp(icmp, target).replace(errno=code)
     if code == errno.ECONNREFUSED:
         return REFUSED
     if code in (0, errno.EISCONN, errno.ECONNRESET, errno.EPIPE):
@@ -145,33 +147,14 @@ def finding(used: socket.socket, code: int, target: bytes) -> Finding:
 
 def pending_icmp(used: socket.socket, target: bytes) -> Finding | None:
     """Return what an ICMP error in the socket's queue says of the port, None without one."""
-    icmp = read_icmp(used)
-    if icmp is None:
-        return None
+    icmp = dialing.queued_icmp(used)
+    return None if icmp is None else _of_icmp(icmp, target)
+
+
+def _of_icmp(icmp: ExtendedError, target: bytes) -> Finding:
     sender = "" if icmp.sender in ("", format_address(target)) else icmp.sender
     reason = records.icmp_reason(4 if icmp.origin == "icmp" else 16, icmp.type, icmp.code)
     return Finding(records.FILTERED, reason, sender)
-
-
-def read_icmp(used: socket.socket) -> ExtendedError | None:
-    """Return the ICMP error in a socket's queue, which is emptied; other errors there are no one's answer."""
-    found = None
-    while True:
-        try:
-            _, control, _, _ = used.recvmsg(0, 512, MSG_ERRQUEUE)
-        except OSError:
-            return found
-        found = icmp_of(control) or found
-
-
-def icmp_of(control: list[tuple[int, int, bytes]]) -> ExtendedError | None:
-    """Return the ICMP error in a message's control data, None if it holds another error or none."""
-    for level, kind, data in control:
-        if (level, kind) in ((socket.IPPROTO_IP, IP_RECVERR), (socket.IPPROTO_IPV6, IPV6_RECVERR)):
-            told = extended_error(data)
-            if told.origin in ("icmp", "icmp6"):
-                return told
-    return None
 
 
 def meets_itself(used: socket.socket) -> bool:

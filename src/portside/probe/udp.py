@@ -35,7 +35,8 @@ from portside.probe.records import (
     Result,
     icmp_reason,
 )
-from portside.probe.sockets import Opener, icmp_of, interface_index
+from portside.probe.sockets import Opener, interface_index
+from portside.system.dialing import icmp_of
 from portside.wire.errqueue import MSG_ERRQUEUE
 
 TYPE_CHECKING = False

@@ -1,9 +1,8 @@
 """One attempt to bind, to connect or to say hello to a TLS server, and everything the kernel told of its failure.
 
-Nothing here raises for a failure: that is the answer.  An attempt to connect asks for the error queue
-(`wire.errqueue`), so that an ICMP error is known by type, code and sender, and a port that a firewall rejects is told
-from one where nobody listens, though both end in ECONNREFUSED.  Nothing is sent but a handshake, over UDP one
-datagram without content.
+Nothing here raises for a failure: that is the answer.  An attempt to connect asks for the ICMP error behind it
+(`dialing`), so that a port that a firewall rejects is told from one where nobody listens, though both end in
+ECONNREFUSED.  Nothing is sent but a handshake, over UDP one datagram without content.
 """
 
 from __future__ import annotations
@@ -16,12 +15,14 @@ import time
 
 from portside.errors import BadRequest, PortsideError
 from portside.record import Record
-from portside.wire.errqueue import IP_RECVERR, IPV6_RECVERR, MSG_ERRQUEUE, ExtendedError, extended_error
+from portside.system import dialing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
+
+    from portside.wire.errqueue import ExtendedError
 
 _LINGER = 0.1  # seconds that a fresh connection is watched for an end
 _FIRST_WORDS = 256
@@ -130,24 +131,20 @@ def connect(target: Target, timeout: float) -> Attempt:
         return Attempt(FAILED, errno=error.errno or 0)
     with made:
         try:
-            level, option = _recverr(target)
-            made.setsockopt(level, option, 1)
+            dialing.want_errors(made, target.v6)
             made.setblocking(False)
-            failed = made.connect_ex(_place(target))
+            failed, told = dialing.dial(made, _place(target), began + timeout)
         except OSError as error:
-            failed = error.errno or errno.EINVAL
+            failed, told = error.errno or errno.EINVAL, None
         if target.protocol == "udp" and not failed:
-            return _ask(made, target, began, timeout)
-        if failed in (0, errno.EINPROGRESS) and not _waits(made, select.POLLOUT, timeout):
-            return Attempt(TIMED_OUT, time.monotonic() - began, error=_queued(made), source=_name(made))
-        failed = (
-            made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if failed == errno.EINPROGRESS else failed
-        )
-        seconds = time.monotonic() - began
+            return _ask(made, began, timeout)
+        seconds, source = time.monotonic() - began, _name(made)
+        if failed is None:
+            return Attempt(TIMED_OUT, seconds, error=told, source=source)
         if failed:
-            return Attempt(FAILED, seconds, failed, _queued(made), _name(made))
+            return Attempt(FAILED, seconds, failed, told, source)
         after, said = _watched(made)
-        return Attempt(CONNECTED, seconds, source=_name(made), after=after, said=said)
+        return Attempt(CONNECTED, seconds, source=source, after=after, said=said)
 
 
 def connect_all(targets: Sequence[Target], timeout: float) -> list[Attempt]:
@@ -213,56 +210,32 @@ def _place(target: Target) -> tuple[Any, ...]:
     )[0][4]
 
 
-def _recverr(target: Target) -> tuple[int, int]:
-    return (socket.IPPROTO_IPV6, IPV6_RECVERR) if target.v6 else (socket.IPPROTO_IP, IP_RECVERR)
-
-
-def _waits(made: socket.socket, events: int, timeout: float) -> int:
-    """Return what poll(2) tells of a socket within the time, 0 for nothing."""
-    poll = select.poll()
-    poll.register(made, events)
-    told = poll.poll(max(0.0, timeout) * 1000)
-    return told[0][1] if told else 0
-
-
-def _ask(made: socket.socket, target: Target, began: float, timeout: float) -> Attempt:
+def _ask(made: socket.socket, began: float, timeout: float) -> Attempt:
     """Send one datagram without content, and wait for an answer or an ICMP error."""
     source = _name(made)
     failed, said = 0, b""
     try:
         made.send(b"")
-        if not _waits(made, select.POLLIN, timeout):
+        if not dialing.wait(made, select.POLLIN, began + timeout):
             return Attempt(SILENT, time.monotonic() - began, source=source)
         said = made.recv(_FIRST_WORDS)
     except OSError as error:
         failed = error.errno or 0
     seconds = time.monotonic() - began
     if failed:
-        return Attempt(FAILED, seconds, failed, _queued(made), source)
+        return Attempt(FAILED, seconds, failed, dialing.queued_icmp(made), source)
     return Attempt(CONNECTED, seconds, source=source, said=said)
 
 
 def _watched(made: socket.socket) -> tuple[str, bytes]:
     """Return how a fresh connection ended at once, if it did, and what it said."""
-    if not _waits(made, select.POLLIN | select.POLLRDHUP, _LINGER):
+    if not dialing.wait(made, select.POLLIN | select.POLLRDHUP, time.monotonic() + _LINGER):
         return "", b""
     try:
         said = made.recv(_FIRST_WORDS)
     except OSError as error:
         return ("reset" if error.errno == errno.ECONNRESET else _reason(error)), b""
     return ("" if said else "closed"), said
-
-
-def _queued(made: socket.socket) -> ExtendedError | None:
-    """Return the first entry of a socket's error queue."""
-    try:
-        _, control, _, _ = made.recvmsg(0, 512, MSG_ERRQUEUE)
-        for level, kind, data in control:
-            if (level, kind) in ((socket.IPPROTO_IP, IP_RECVERR), (socket.IPPROTO_IPV6, IPV6_RECVERR)):
-                return extended_error(data)
-    except OSError:  # it is empty
-        pass
-    return None
 
 
 def _name(made: socket.socket) -> str:
