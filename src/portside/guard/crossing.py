@@ -6,6 +6,8 @@ What does not has what stopped it.  For TCP the answer and the next packet must 
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 from portside.guard.bdd import ALL, EMPTY, merge
 from portside.guard.environment import BROADCAST, IPV4, IPV6, LOCAL, LOOPBACK, MULTICAST_SPAN, WIDTH
 from portside.guard.packet import Because, text
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from portside.guard.environment import Device
     from portside.guard.state import Value
 
-_MOST_SPANS = 10_000
 _NO_HOSTS = {  # this network, reserved; IPv4-compatible and IPv4-mapped
     IPV4: [(0, (1 << 24) - 1), (240 << 24, (1 << 32) - 1)],
     IPV6: [(0, (1 << 32) - 1), (0xFFFF << 32, (1 << 48) - 1)],
@@ -26,14 +27,19 @@ _NO_HOSTS = {  # this network, reserved; IPv4-compatible and IPv4-mapped
 
 
 class Crossing:
-    """What becomes of the connections to a port (`None`: to any) that come in by one interface."""
+    """What becomes of the connections to a port (`None`: to any) that come in by one interface.
+
+    `own` is what it is about: the packets to addresses that are to be had there.  What the sets say of others means
+    nothing.
+    """
 
     def __init__(self, engine: Engine, device: Device, protocol: str, port: int | None) -> None:
         self.engine, self.device = engine, device
         manager = engine.manager
         trips = Trips(engine, device, protocol)
         engine.stops.clear()
-        arrivals = trips.arrive({trips.start(port): own_addresses(engine, loopback=device.name == "lo")})
+        self.own = own_addresses(engine, loopback=device.name == "lo")
+        arrivals = trips.arrive({trips.start(port): ALL})
         self.stops: list[Stop] = list(engine.stops)
         self.arrivals: list[Arrival] = []
         self.all = EMPTY
@@ -84,10 +90,16 @@ def source_spans(engine: Engine, device: Device, node: int) -> tuple[tuple[int, 
         and way.type in (LOCAL, BROADCAST)
         and way.device == device.name
     ]
-    spans = list(engine.manager.intervals(node, 0, WIDTH[engine.family], _MOST_SPANS))
-    starts, ends = {low for low, _ in spans}, {high for _, high in spans}
-    spans += [hole for hole in holes if hole[0] - 1 in ends or hole[1] + 1 in starts]
-    return tuple(merge(spans))
+    spans = engine.manager.intervals(node, 0, WIDTH[engine.family])
+    closed = [hole for hole in holes if _touches(spans, hole)]
+    return tuple(merge([*spans, *closed]) if closed else spans)
+
+
+def _touches(spans: list[tuple[int, int]], hole: tuple[int, int]) -> bool:
+    """Whether one of the spans, in order, ends just below a hole, or begins just above it."""
+    at = bisect_left(spans, hole)
+    below, above = spans[at - 1 : at], spans[at : at + 1]
+    return any(one[1] == hole[0] - 1 for one in below) or any(one[0] == hole[1] + 1 for one in above)
 
 
 def ranked(arrival: Arrival) -> list[tuple[int, Because]]:

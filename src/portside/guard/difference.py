@@ -121,9 +121,10 @@ class Comparison:
     """The connections to one port by one interface, under both rules; `scope` is who is asked about."""
 
     def __init__(self, old: Crossing, new: Crossing, scope: int, protocol: str) -> None:
-        self.old, self.new, self.scope, self.protocol = old, new, scope, protocol
+        self.old, self.new, self.protocol = old, new, protocol
         self.engine: Engine = old.engine
         self.manager = self.engine.manager
+        self.scope = self.manager.both(scope, old.own)
 
     def regions(self) -> Iterator[tuple[str, str, str, int]]:
         """Yield (word, verdict before, verdict after, packets) of what is different."""

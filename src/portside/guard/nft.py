@@ -101,11 +101,11 @@ class Reader:
             if _foreign(body) and matching is not None:
                 made.append(matching[place].replace(handle=body.get("handle", 0)))
             else:
-                made.append(self.rule(family, body).replace(place=place + 1))
+                made.append(self.rule(family, body, place + 1))
         return made
 
-    def rule(self, family: str, body: dict[str, Any]) -> Rule:
-        """Return one rule."""
+    def rule(self, family: str, body: dict[str, Any], place: int) -> Rule:
+        """Return one rule, that of a place in its chain."""
         statements: list[Any] = []
         packets, octets = None, None
         for expr in body["expr"]:
@@ -119,6 +119,7 @@ class Reader:
             body.get("comment", ""),
             packets,
             octets,
+            place,
         )
 
     def statement(self, family: str, table: str, expr: Any) -> list[Any]:

@@ -14,8 +14,9 @@ from portside.guard.crossing import Crossing, goal, ranked, source_spans, source
 from portside.guard.environment import IPV4, IPV6, WIDTH
 from portside.guard.model import Nat
 from portside.guard.packet import DEPENDS, NO, YES, Because, Packet, number, text
-from portside.guard.space import BELOW_SOURCES, QUESTIONS, VARS, Var
+from portside.guard.space import BELOW_SOURCES, QUESTIONS, Var
 from portside.guard.symbolic import Engine
+from portside.guard.trips import own_addresses
 from portside.record import Record
 
 TYPE_CHECKING = False
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from portside.guard.trips import Arrival
 
 ANYONE, SOME, NOBODY, UNKNOWN = "anyone", "some", "nobody", "unknown"
-_MOST_SPANS = 10_000
 _EVERYDAY = {IPV4: (number("203.0.113.7"), number("198.51.100.7")), IPV6: (number("2001:db8:ffff::7"),)}
 
 
@@ -114,11 +114,11 @@ class Judge:
         device = self.environment.device(packet.interface)
         if device is None or not device.up:
             return NO
-        node = self.crossing(device, packet.protocol, packet.family, packet.port).all
-        known = _assignment(engine, packet)
-        while engine.manager.level[node] < QUESTIONS:
-            level = engine.manager.level[node]
-            node = engine.manager.high[node] if known[level] else engine.manager.low[node]
+        crossing = self.crossing(device, packet.protocol, packet.family, packet.port)
+        values = _values(packet)
+        if engine.space.followed(crossing.own, values) == EMPTY:
+            return NO
+        node = engine.space.followed(crossing.all, values)
         return YES if node == ALL else NO if node == EMPTY else DEPENDS
 
     def crossing(self, device: Device, protocol: str, family: str, port: int | None) -> Crossing:
@@ -180,6 +180,7 @@ class _Part:
             bound for bound in listener.bounds if bound.family == family and bound.device in ("", device.name)
         ]
         self.domain = judge.domain(device, family)
+        self.own = own_addresses(self.engine, loopback=device.name == "lo")
         self.yes = self.may = EMPTY
         self.pieces: list[Piece] = []
         if not self.bounds or self.domain == EMPTY:
@@ -202,8 +203,11 @@ class _Part:
         yes = self._sources(always)
         may = self._sources(through)
         for part, because, arrival in parts:
-            self._piece(YES, self.manager.both(part, always), yes, because, arrival, port)
-            yes = self.manager.less(yes, self._sources(self.manager.both(part, always)))
+            if yes == EMPTY:
+                break
+            sure = self.manager.both(part, always)
+            self._piece(YES, sure, yes, because, arrival, port)
+            yes = self.manager.less(yes, self._sources(sure))
         self.yes = self.manager.either(self.yes, self._sources(always))
         unsure = self.manager.less(may, self.yes)
         if unsure != EMPTY:
@@ -240,19 +244,21 @@ class _Part:
     def _sent_to(self, spans: list[tuple[int, int]]) -> int:
         return self.space.within("daddr", spans)
 
-    def _sources(self, node: int) -> int:
-        """Return the sources that have a packet in a set."""
-        return self.manager.both(self.manager.exists(node, BELOW_SOURCES), self.domain)
+    def _sources(self, node: int, to: int | None = None) -> int:
+        """Return the sources that have a packet in a set, to an own address, or to some of them."""
+        return self.manager.both(
+            self.manager.meets(node, self.own if to is None else to, BELOW_SOURCES), self.domain
+        )
 
     def _piece(
         self, verdict: str, node: int, sources: int, because: Because, arrival: Arrival | None, port: int | None,
-        client: str = "", reasons: tuple[str, ...] = (),
+        client: str = "", reasons: tuple[str, ...] = (), to: int | None = None,
     ) -> None:  # fmt: skip
-        own = self.manager.both(self._sources(node), sources)
+        own = self.manager.both(self._sources(node, to), sources)
         if own == EMPTY:
             return
         spans = source_spans(self.engine, self.device, own)
-        packet = self._sample(self.manager.both(node, own))
+        packet = self._sample(node, own, self.own if to is None else to)
         condition = self._condition(node, own) if verdict == YES else ""
         self.pieces.append(
             Piece(
@@ -265,7 +271,7 @@ class _Part:
     def _unsure(
         self, through: int, unsure: int, parts: list[tuple[int, Because, Arrival]], port: int | None
     ) -> None:
-        part = self.manager.both(through, unsure)
+        part = self.manager.both(self.manager.both(through, unsure), self.own)
         reasons = tuple(self.space.asked(part))
         because = next((one for node, one, _ in parts if self.manager.both(node, unsure) != EMPTY), Because())
         arrival = next((one for node, _, one in parts if self.manager.both(node, unsure) != EMPTY), None)
@@ -282,32 +288,32 @@ class _Part:
             words = arrival.state.values.get("_by dst") or "not an address it is bound to"
             key = (Because(rule=str(words)), "silence")
             whole[key] = self.manager.either(whole.get(key, EMPTY), away)
+        to = self.manager.both(self.own, self._sent_to(self._bound_to()))
         for (because, client), node in sorted(whole.items(), key=lambda one: not one[0][0].table):
             if no == EMPTY:
                 return
-            node = self.manager.both(node, self._sent_to(self._bound_to()))
-            self._piece(NO, node, no, because, None, port, client)
-            no = self.manager.less(no, self._sources(node))
+            self._piece(NO, node, no, because, None, port, client, to=to)
+            no = self.manager.less(no, self._sources(node, to))
 
     def _condition(self, node: int, own: int) -> str:
         """Return what a sender has to choose to get through, empty where an everyday packet does."""
-        everyday = node
+        everyday = self.own
         for name, value in (("sport", 40000), ("ttl", 64), ("dscp", 0)):
             everyday = self.manager.both(everyday, self.space.within(name, [(value, value)]))
-        if self.manager.less(own, self.manager.exists(everyday, BELOW_SOURCES)) == EMPTY:
+        if self.manager.less(own, self.manager.meets(node, everyday, BELOW_SOURCES)) == EMPTY:
             return ""
-        levels = self.manager.support(node)
+        levels = self.manager.support(self.manager.both(node, self.own))
         words = {"sport": "its source port", "ttl": "its time to live", "dscp": "its DSCP"}
         chosen = [word for name, word in words.items() if levels & set(self.space.variables(name))]
         return f"the sender has to choose {', '.join(chosen)}"
 
-    def _sample(self, node: int) -> Packet:
-        """Return a packet of a set, as like to an everyday one as the set allows."""
-        spans = self.manager.intervals(self.manager.exists(node, BELOW_SOURCES), 0, self.width, 8)
+    def _sample(self, node: int, sources: int, to: int) -> Packet:
+        """Return a packet of a set from some sources, as like to an everyday one as the set allows."""
+        spans = self.manager.intervals(sources, 0, self.width, 8)
         low, high = max(spans, key=lambda span: span[1] - span[0])
         source = low + (high > low + 1)
         for value in _EVERYDAY[self.family] if high - low > 1 << 24 else ():
-            if self.manager.both(node, self.space.within("saddr", [(value, value)])) != EMPTY:
+            if self.manager.both(sources, self.space.within("saddr", [(value, value)])) != EMPTY:
                 source = value
                 break
         own = [value for value, name in self.engine.environment.own(self.family) if name == self.device.name]
@@ -315,39 +321,20 @@ class _Part:
             "saddr": source, "daddr": own[0] if own else 0, "dport": self.listener.port, "sport": 40000, "ttl": 64,
             "dscp": 0,
         }  # fmt: skip
-        known = self.manager.sample(
-            node,
-            {
-                level: bool(value >> at & 1)
-                for name, value in liked.items()
-                for at, level in _numbered(self.space.variables(name))
-            },
-        )
-        found = {name: self._field(name, known) for name in VARS}
+        rest = self.manager.both(self.space.followed(node, liked, BELOW_SOURCES), to)
+        found = self.space.nearest(rest, liked)
         source_text, target = text(self.family, found["saddr"]), text(self.family, found["daddr"])
         return Packet(
             self.device.name, self.listener.protocol, source_text, target, found["dport"], found["sport"],
             found["ttl"], found["dscp"],
         )  # fmt: skip
 
-    def _field(self, name: str, known: dict[int, bool]) -> int:
-        return sum(known.get(level, False) << at for at, level in _numbered(self.space.variables(name)))
 
-
-def _numbered(variables: range) -> list[tuple[int, int]]:
-    return [(len(variables) - 1 - at, level) for at, level in enumerate(variables)]
-
-
-def _assignment(engine: Engine, packet: Packet) -> dict[int, int]:
-    values = {
+def _values(packet: Packet) -> dict[str, int]:
+    return {
         "saddr": number(packet.source), "daddr": number(packet.destination), "sport": packet.source_port,
         "dport": packet.port, "ttl": packet.ttl, "dscp": packet.dscp,
     }  # fmt: skip
-    return {
-        level: values[name] >> at & 1
-        for name in VARS
-        for at, level in _numbered(engine.space.variables(name))
-    }
 
 
 def _translated_ports(ruleset: Ruleset) -> list[tuple[int, int]]:
@@ -383,7 +370,7 @@ def _sum_up(parts: list[_Part], notes: tuple[str, ...]) -> Reachability:
 
 def _wide(part: _Part) -> bool:
     """Whether sources of the wide world come in by a part's interface."""
-    spans = part.manager.intervals(part.domain, 0, WIDTH[part.family], _MOST_SPANS)
+    spans = part.manager.intervals(part.domain, 0, WIDTH[part.family])
     return sum(high - low + 1 for low, high in spans) > 1 << WIDTH[part.family] - 1
 
 

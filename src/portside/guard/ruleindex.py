@@ -53,7 +53,10 @@ class RuleIndex:
         self._always: list[int] = []
         self._by_port: dict[int, list[int]] = {}
         self._lists: dict[object, list[Rule | Block]] = {}
-        self._kinds = [_kind(rule) for rule in self.all]
+        numbers: dict[tuple[str, Verdict], int] = {}  # records compare slowly
+        kinds = [_kind(rule) for rule in self.all]
+        self.kinds = [kind and numbers.setdefault(kind, len(numbers) + 1) for kind in kinds]
+        self._fields = {number: kind[0] for kind, number in numbers.items()}
         for place, rule in enumerate(self.all):
             ports = _only_ports(rule)
             if ports is None:
@@ -75,21 +78,24 @@ class RuleIndex:
         """Put neighbours together that are a block; a rule left out between them is about other ports."""
         at = 0
         while at < len(places):
-            kind = self._kinds[places[at]]
+            kind = self.kinds[places[at]]
             end = at + 1
-            while kind is not None and end < len(places) and self._kinds[places[end]] == kind:
+            while kind is not None and end < len(places) and self.kinds[places[end]] == kind:
                 end += 1
             if kind is not None and end - at >= _SHORTEST:
-                yield Block(self.all, places[at], places[end - 1] + 1, kind[0])
+                yield Block(self.all, places[at], places[end - 1] + 1, self._fields[kind])
             else:
                 yield from (self.all[place] for place in places[at:end])
             at = end
 
-    def spans(self, start: int, length: int, kind: Verdict, field: str) -> list[tuple[int, int]]:
-        """Return the sources that the rules of a run name; what stands between them about other ports is left out."""
+    def spans(self, start: int, length: int, like: int) -> list[tuple[int, int]]:
+        """Return the sources that the rules of a run name; what stands between them about other ports is left out.
+
+        `like` is the place of a rule that does what they do.
+        """
         found = []
         for place in range(start, start + length):
-            if self._kinds[place] == (field, kind):
+            if self.kinds[place] == self.kinds[like]:
                 rule = self.all[place]
                 match = next(one for one in rule.statements if isinstance(one, Match))
                 found += [span for (span,) in match.boxes if isinstance(span, tuple)]

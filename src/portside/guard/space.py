@@ -5,11 +5,13 @@
 
 IPv4 takes the first 32 of an address.  Sources stand on top: they are what rules tell apart and what answers are
 about, so a set over sources alone is what is left when everything below is quantified.
+
+Packets to this host's own addresses are all that is asked about (`own`): what a set says of others means nothing.
 """
 
 from __future__ import annotations
 
-from portside.guard.bdd import Manager
+from portside.guard.bdd import EMPTY, Manager
 from portside.guard.environment import LOOPBACK, MULTICAST_SPAN, WIDTH
 
 TYPE_CHECKING = False
@@ -46,10 +48,15 @@ class Space:
         self.environment, self.family = environment, family
         self.manager = Manager()
         self.questions: dict[str, int] = {}
+        own = [(value, value) for value, _ in environment.own(family)]
+        self.own = self.manager.spans(self.variables("daddr"), [*own, LOOPBACK[family]])
         self.tests: dict[
             tuple[int, str], tuple[object, int]
         ] = {}  # with the test, so that its id stays its own
         self._kept: dict[object, int] = {}
+        self._bits = {
+            level: (name, at) for name in FIRST for at, level in enumerate(reversed(self.variables(name)))
+        }  # of each variable: the field, and which of its bits
 
     def variables(self, name: str) -> range:
         """Return the variables of a field."""
@@ -72,6 +79,27 @@ class Space:
         if key not in self._kept:
             self._kept[key] = self.manager.spans(self.variables(name), spans, mask)
         return self._kept[key]
+
+    def followed(self, node: int, values: dict[str, int], end: int = QUESTIONS) -> int:
+        """Return where the values of fields lead, through the variables above `end`."""
+        manager = self.manager
+        while manager.level[node] < end:
+            name, at = self._bits[manager.level[node]]
+            node = manager.high[node] if values[name] >> at & 1 else manager.low[node]
+        return node
+
+    def nearest(self, node: int, values: dict[str, int]) -> dict[str, int]:
+        """Return values that lie in a set, as given wherever the set allows it."""
+        manager, found = self.manager, dict(values)
+        while manager.level[node] < QUESTIONS:
+            name, at = self._bits[manager.level[node]]
+            low, high = manager.low[node], manager.high[node]
+            want = values[name] >> at & 1
+            if (high if want else low) == EMPTY:
+                want ^= 1
+                found[name] ^= 1 << at
+            node = high if want else low
+        return found
 
     def where(self, name: str, what: Callable[[int], object], kept_as: object) -> int:
         """Return where an address has a property that the environment decides, between ends of routes all alike."""

@@ -54,7 +54,7 @@ class Engine:
         self.passes: list[tuple[int, Because]] = []
         self._bases: dict[tuple[str, str], list[path.Place]] = {}
         self._indexes: dict[int, RuleIndex] = {}
-        self._runs: dict[object, list[tuple[int, int]]] = {}
+        self._runs: dict[object, int] = {}
         self.at_hook = ""
 
     def hook(self, hook: str, states: States, device: str = "") -> States:
@@ -201,22 +201,27 @@ class Engine:
             return None
         verdict = block.rule.statements[-1]
         assert isinstance(verdict, Verdict)
-        going: list[tuple[State, int]] = []
-        acting = Acting(self, table, chain, block.rule, 0, accepted, [], going)
-        left = node
+        hits = self.manager.both(node, self._sources_of(index, block, source))
+        if hits == EMPTY:
+            return None
+        Acting(self, table, chain, block.rule, 0, accepted, [], []).obey(verdict, state, hits)
+        return [(state, self.manager.less(node, hits))]
+
+    def _sources_of(self, index: RuleIndex, block: Block, source: Value) -> int:
+        """Return where the source is one of a block's, from the sets of its runs, which other blocks share."""
+        nodes = []
         for start, length in block.runs():
-            key = (id(index), start, length, block.field, verdict)
-            if key not in self._runs:
-                self._runs[key] = merge(index.spans(start, length, verdict, block.field))
-            hits = self.manager.both(left, self._source_in(source, self._runs[key]))
-            if hits != EMPTY:
-                acting.obey(verdict, state, hits)
-                left = self.manager.less(left, hits)
-        return None if left == node else [(state, left)]
+            key = (id(index), start, length, index.kinds[block.first], source)
+            found = self._runs.get(key)
+            if found is None:
+                spans = merge(index.spans(start, length, block.first))
+                found = self._runs[key] = self._source_in(source, spans)
+            nodes.append(found)
+        return self.manager.union(nodes)
 
     def _source_in(self, source: Value, spans: list[tuple[int, int]]) -> int:
         if isinstance(source, Var):
-            return self.space.within(source.name, spans)
+            return self.manager.spans(self.space.variables(source.name), spans)
         if isinstance(source, tuple):
             return self._spans(Key("ip saddr"), source, spans)
         return ALL if any(low <= int(source) <= high for low, high in spans) else EMPTY
@@ -350,7 +355,8 @@ class Engine:
             return self._back(value, spans)
         if key.shift:
             spans = [(low << key.shift, (high + 1 << key.shift) - 1) for low, high in spans]
-        return self.space.within(value.name.removeprefix("iif "), spans, key.mask)
+        node = self.space.within(value.name, spans, key.mask)
+        return self.manager.both(node, self.space.own) if value.name == "daddr" else node
 
     def _types(self, key: Key, value: Var, spans: list[Any]) -> int:
         side, _, device = value.name.partition(" of ")
