@@ -3,14 +3,17 @@
     python benchmarks/guard.py [--quick] [--only NAME] [--json FILE] [--check]
 
 No other tool answers the question, so the peers are the programs that print the rules: what they take is told beside
-our own time, which is everything from their text to the verdicts.  In throw-away network namespaces.
+our own time, which is everything from their text to the verdicts.  A block list is measured beside `nft -f` of the same
+set.  In throw-away network namespaces.
 """
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -46,6 +49,11 @@ PORTS = (
     9100,
     11211,
 )
+BLOCKED = """table inet other {{
+	set hosts4 {{ type ipv4_addr; flags timeout; elements = {{ {elements} }} }}
+	chain block {{ type filter hook prerouting priority raw; ip saddr @hosts4 counter drop; }}
+}}
+"""
 WITHOUT = (
     "import sys; sys.argv = ['portside', 'list']; import portside.guard.seam as seam; "
     "from portside.see.reach import by_scope; seam.judge = lambda *host: by_scope; "
@@ -192,7 +200,49 @@ def no_rules(options: Options) -> Section:
     )
 
 
-QUESTIONS = {"ufw": ufw_host, "long": long_list, "no-rules": no_rules}
+def block_list(options: Options) -> Section:
+    """Load a block list: the whole command, with its journal and its checks, beside nft(8) alone."""
+    count = 2_000 if options.quick else 100_000
+    choose = random.Random(2)
+    addresses: set[str] = set()
+    while len(addresses) < count:
+        addresses.add(".".join(str(choose.randrange(1, 223)) for _ in range(4)))
+    with Namespace() as space, tempfile.TemporaryDirectory() as directory:
+        build(space)
+        listed, script = Path(directory, "list"), Path(directory, "set.nft")
+        listed.write_text("".join(f"{one}\n" for one in sorted(addresses)))
+        elements = ",".join(sorted(addresses))
+        script.write_text(BLOCKED.format(elements=elements))
+        argvs = {
+            "nft -f of the same set": ("nft", "-f", str(script)),
+            "portside block --file": (options.portside, "block", "--file", str(listed)),
+        }
+        rounds = options.rounds or (1 if options.quick else 9)
+        results = space.call(loaded, argvs, directory, rounds, timeout=280)
+    ratio = results[1].median / results[0].median
+    return Section(
+        "block",
+        f"A block list of {count:,} addresses, loaded",
+        results,
+        [Target("portside block over nft -f", 1.5, ratio, at_least=False, unit="times")],
+    )
+
+
+def loaded(argvs: dict[str, tuple[str, ...]], directory: str, rounds: int) -> list[Result]:
+    """Measure commands in turn, each into an empty ruleset, with a journal that knows nothing."""
+    found: dict[str, list[float]] = {name: [] for name in argvs}
+    for number in range(rounds + 1):  # the first does not count
+        for name, argv in argvs.items():
+            subprocess.run(("nft", "flush", "ruleset"), check=True)
+            os.environ["PORTSIDE_STATE"] = f"{directory}/state{number}"
+            took = measure.run(argv)
+            if took.status:
+                return [Result(one, (), failure=took.said or f"{name} failed") for one in argvs]
+            found[name].append(took.seconds)
+    return [Result(name, tuple(seconds[1:])) for name, seconds in found.items()]
+
+
+QUESTIONS = {"ufw": ufw_host, "long": long_list, "no-rules": no_rules, "block": block_list}
 
 
 def versions() -> dict[str, str]:
