@@ -28,7 +28,7 @@ def addresses_of(arguments: SimpleNamespace) -> tuple[str, ...]:
 
     typed = address_list.canonical(arguments.address)
     listed = address_list.read(arguments.file) if arguments.file else []
-    found = tuple(dict.fromkeys([*typed, *listed]))
+    found = tuple(dict.fromkeys([*typed, *listed]) if typed else listed)
     if not found:
         raise BadRequest("read addresses", "", "there are none", "name some, or a --file of them")
     return found

@@ -102,7 +102,7 @@ def hosts_script(addresses: Iterable[str], seconds: int, there: AbstractSet[str]
     lines = []
     for name, texts in _by_set(addresses).items():
         timeout = f" timeout {seconds}s" if seconds else ""
-        again = [text for text in texts if text in there]
+        again = [text for text in texts if text in there] if there else []
         lines.append(_remove(name, again) if again else "")
         lines.append(f"add element {TABLE} {name} {{ {f'{timeout},'.join(texts)}{timeout} }}\n")
     return "".join(lines)
@@ -137,7 +137,7 @@ def merged_networks(blocks: Iterable[Wish]) -> list[tuple[Network, int]]:
     """
     ends: dict[Network, int] = {}
     for wish in blocks:
-        for text in wish.addresses:
+        for text in wish.addresses if "/" in ",".join(wish.addresses) else ():
             if "/" in text:
                 network = parse_network(text)
                 ends[network] = wish.until if ends.get(network, wish.until) and wish.until else 0
@@ -157,9 +157,14 @@ def merged_networks(blocks: Iterable[Wish]) -> list[tuple[Network, int]]:
 
 
 def _by_set(addresses: Iterable[str]) -> dict[str, list[str]]:
-    hosts = [text for text in addresses if "/" not in text]
+    hosts = list(addresses)
+    joined = ",".join(hosts)  # of a long list most have one kind: found at the pace of C
+    if "/" in joined:
+        hosts = [text for text in hosts if "/" not in text]
+    if ":" not in joined:
+        return {"hosts4": hosts} if hosts else {}
     sixth = [text for text in hosts if ":" in text]
-    fourth = [text for text in hosts if ":" not in text] if sixth else hosts
+    fourth = [text for text in hosts if ":" not in text]
     return {name: texts for name, texts in (("hosts4", fourth), ("hosts6", sixth)) if texts}
 
 
