@@ -3,8 +3,8 @@
     python benchmarks/guard.py [--quick] [--only NAME] [--json FILE] [--check]
 
 No other tool answers the question, so the peers are the programs that print the rules: what they take is told beside
-our own time, which is everything from their text to the verdicts.  A block list is measured beside `nft -f` of the same
-set.  In throw-away network namespaces.
+our own time, which is everything from their text to the verdicts.  A block list is measured beside `nft -f` of the
+same set.  In throw-away network namespaces.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ CLONE_NEWUSER = 0x10000000  # include/uapi/linux/sched.h
 CLONE_NEWNET = 0x40000000
 PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
 TIMEOUT = 60.0
+_FIB_WORDS = ("oif", "exists", "missing")  # what follows `iif` and `oif` in a fib expression
 
 
 def run(function: Callable[..., Answer], *arguments: Any, timeout: float = TIMEOUT) -> Answer:
@@ -122,7 +123,9 @@ def nft_json_of(text: str) -> str:
 
 
 def _load(text: str) -> str:
-    names = sorted(set(re.findall(r'\b[io]if\s+(?:!=\s*)?"?([A-Za-z][\w.@-]{0,14})"?', text)) - {"lo"})
+    names = sorted(
+        set(re.findall(r'\b[io]if\s+(?:!=\s*)?"?([A-Za-z][\w.@-]{0,14})"?', text)) - {"lo", *_FIB_WORDS}
+    )
     for number, name in enumerate(names):
         commands.run(("ip", "link", "add", name, "type", "veth", "peer", "name", f"portside{number}"))
     commands.run(("nft", "-f", "-"), text)
