@@ -6,12 +6,12 @@ import pytest
 
 from portside.errors import BadRequest
 from portside.ports.address import parse_address
-from portside.use.forward.access import Access, Network, Pattern, parse_network, raw_address
+from portside.use.access import Access, Network, Pattern, parse_network, raw_address
 from portside.use.forward.files import read_configuration
-from portside.use.forward.places import Place, parse_place
 from portside.use.forward.pool import Pool
 from portside.use.forward.rinetd_file import parse_rinetd
 from portside.use.forward.toml_file import parse_toml, rules_of
+from portside.use.places import Place, parse_place
 from portside.use.sockets import Address
 
 PLACES = {

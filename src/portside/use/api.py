@@ -11,10 +11,10 @@ import socket
 from portside.errors import BadRequest
 from portside.use import sockets
 from portside.use.forward.forwarder import Forwarder
-from portside.use.forward.listening import addresses_of
-from portside.use.forward.places import UDP, UNIX, parse_place
 from portside.use.forward.rules import Configuration, checked
 from portside.use.forward.toml_file import rules_of
+from portside.use.listening import addresses_of
+from portside.use.places import UDP, UNIX, parse_place
 from portside.use.small.server import LOOPBACK, Server, parse_wanted
 
 TYPE_CHECKING = False

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from portside.faces.ncat.options import Options
-    from portside.use.forward.access import Access
+    from portside.use.access import Access
 
 
 def serve(options: Options, bound: list[socket], access: Access) -> int:

@@ -10,7 +10,7 @@ from portside.errors import PortsideError
 from portside.faces.ncat.common import child_relay, dumped, how, tls_wish
 from portside.faces.ncat.words import Quit, loud, reason, wrong
 from portside.use import sockets
-from portside.use.forward.access import Access, Network, parse_network
+from portside.use.access import Access, Network, parse_network
 from portside.use.netcat.server import Server
 from portside.use.netcat.talk import talk
 from portside.use.relay.ends import SocketEnd

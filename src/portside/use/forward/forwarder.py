@@ -15,10 +15,10 @@ from portside.use.forward import events
 from portside.use.forward.events import Event
 from portside.use.forward.flows import FlowService
 from portside.use.forward.health import Checks
-from portside.use.forward.listening import addresses_of, forget_path, inherited, listen_at
-from portside.use.forward.places import FD, UDP
 from portside.use.forward.rules import Configuration
 from portside.use.forward.streams import StreamService
+from portside.use.listening import addresses_of, forget_path, inherited, listen_at
+from portside.use.places import FD, UDP
 from portside.use.running import Running
 
 TYPE_CHECKING = False
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from portside.use.forward.events import Statistics
-    from portside.use.forward.places import Place
     from portside.use.forward.pool import Target
     from portside.use.forward.rules import Rule
     from portside.use.forward.service import Service
+    from portside.use.places import Place
     from portside.use.relay.driver import Timer
 
 _LOOK = 0.05  # seconds between two looks whether all has drained

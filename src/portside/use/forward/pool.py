@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from portside.use.forward.places import Place
+    from portside.use.places import Place
     from portside.use.sockets import Address
 
 _SHUNNED = 5.0  # seconds behind the others after a failure

@@ -14,13 +14,13 @@ from __future__ import annotations
 import re
 
 from portside.errors import BadRequest
-from portside.use.forward.access import Access, Pattern, parse_network
-from portside.use.forward.places import TCP, UDP, Place
+from portside.use.access import Access, Pattern, parse_network
 from portside.use.forward.rules import Configuration, Rule, checked
+from portside.use.places import TCP, UDP, Place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from portside.use.forward.access import Network
+    from portside.use.access import Network
 
 _UDP_SILENCE = 72.0  # RINETD_DEFAULT_UDP_TIMEOUT
 _RULE = re.compile(r"(\S+)\s+(\S+)\s+(\S+)\s+([^\s\[]+)\s*(?:\[(.*)\])?")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from portside.errors import BadRequest
 from portside.record import Record
-from portside.use.forward.places import FD, UDP, UNIX, Place
+from portside.use.places import FD, UDP, UNIX, Place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from portside.use.forward.access import Access, Network
+    from portside.use.access import Access, Network
 
 ROUND, FIRST = "round", "first"  # how one of several targets is chosen: by turns; the first that works
 V1, V2 = "v1", "v2"

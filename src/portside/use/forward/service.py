@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections import Counter
 
+from portside.use.access import raw_address
 from portside.use.datagrams import show
-from portside.use.forward.access import raw_address
 from portside.use.forward.events import FAILED, OVER, REFUSED, Counters, Event, Statistics
 from portside.use.forward.pool import Pool
 

@@ -15,9 +15,9 @@ Allowances and denials above the tables hold beside those of a table; any other 
 from __future__ import annotations
 
 from portside.errors import BadRequest
-from portside.use.forward.access import Access, parse_network
-from portside.use.forward.places import UDP, parse_place
+from portside.use.access import Access, parse_network
 from portside.use.forward.rules import FIRST, ROUND, V1, V2, Configuration, Rule, checked
+from portside.use.places import UDP, parse_place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import os
 import select
 import socket
 
-from portside.use.forward.access import raw_address
+from portside.use.access import raw_address
 from portside.use.relay.driver import READ, Driver
 from portside.use.relay.ends import SocketEnd
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from portside.use.forward.access import Access
+    from portside.use.access import Access
     from portside.use.relay.ends import End
 
 DATAGRAM = "datagram"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from threading import Lock, Thread
 
 from portside.use.accepting import Acceptor
-from portside.use.forward.access import raw_address
+from portside.use.access import raw_address
 from portside.use.running import Running
 
 TYPE_CHECKING = False
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from socket import socket
     from typing import Any
 
-    from portside.use.forward.access import Access
+    from portside.use.access import Access
 
 
 class Server(Running):

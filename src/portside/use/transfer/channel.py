@@ -6,7 +6,7 @@ import os
 import select
 
 from portside.errors import BadReply, BadRequest, TimedOut, Vanished
-from portside.use.forward.places import UDP, parse_place
+from portside.use.places import UDP, parse_place
 from portside.wire.transfer import FAIL, HEAD, LARGEST, OVERHEAD, frame, parse_head
 
 TYPE_CHECKING = False
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from socket import socket
 
     from portside.system.tls import Tls
-    from portside.use.forward.places import Place
+    from portside.use.places import Place
 
     Cipher = Callable[[bytes | memoryview], bytes]
 

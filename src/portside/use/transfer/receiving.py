@@ -19,7 +19,7 @@ from portside.errors import (
     Vanished,
 )
 from portside.use.datagrams import show
-from portside.use.forward.listening import forget_path, listen_at
+from portside.use.listening import forget_path, listen_at
 from portside.use.transfer.arriving import FIRST, first_to_speak
 from portside.use.transfer.channel import SILENCE, Channel, Refused, reason_of, transfer_place
 from portside.use.transfer.landing import Landing, digest_of, settle
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from portside.system.tls import Tls
-    from portside.use.forward.places import Place
+    from portside.use.places import Place
     from portside.wire.transfer import Entry
 
 _HELLO_WITHIN = 5.0  # seconds for the rest of a HELLO that has begun

@@ -23,7 +23,7 @@ from portside.errors import (
     Vanished,
 )
 from portside.use import sockets
-from portside.use.forward.listening import addresses_of
+from portside.use.listening import addresses_of
 from portside.use.transfer.channel import Channel, Refused, reason_of, transfer_place
 from portside.use.transfer.landing import digest_of
 from portside.use.transfer.records import Progress, Transferred
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from portside.system.tls import Tls
-    from portside.use.forward.places import Place
+    from portside.use.places import Place
 
 _PLAIN_AFTER = 2.0  # seconds of silence after which the other side is taken for a plain netcat
 _ZEROS = bytes(wire.LARGEST)

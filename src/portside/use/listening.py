@@ -10,11 +10,11 @@ import stat
 from portside.errors import BadRequest, PortsideError
 from portside.use import sockets
 from portside.use.activation import listen_fds
-from portside.use.forward.places import EVERYWHERE, FD, UDP, UNIX
+from portside.use.places import EVERYWHERE, FD, UDP, UNIX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from portside.use.forward.places import Place
+    from portside.use.places import Place
 
 _LOOPBACK = ("127.0.0.1", "::1")
 _NO_IPV6 = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
