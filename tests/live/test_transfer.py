@@ -22,6 +22,7 @@ from tests.live.transferring import PORTSIDE, PROTECTIONS, Receiving, made
 from tests.support import require
 
 from portside.errors import BadReply, BadRequest, NotPermitted, NotSupported, PortsideError
+from portside.system import commands
 from portside.system.tls import Tls
 from portside.use.transfer import sealing
 from portside.use.transfer.receiving import receive
@@ -599,8 +600,9 @@ def test_the_commands_over_tls(places):
 
 def test_without_openssl_a_certificate_must_be_named(places, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(commands, "PATH", "")
     with pytest.raises(
-        NotSupported, match=r"openssl\(1\) cannot be run; install openssl, or name a certificate"
+        NotSupported, match="'openssl' is not installed; install openssl, or name a certificate"
     ):
         receive("127.0.0.1:0", str(places[1]), tls=True)
 
