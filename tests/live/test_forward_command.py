@@ -157,6 +157,38 @@ def test_inherited_sockets(command):
         assert process.stdout.readline() == f"Listening on 127.0.0.1:{port} (tcp)\n"
 
 
+def test_inherited_sockets_by_name_and_what_the_manager_is_told(command, tmp_path):
+    """Two of one name, as a socket unit with two ListenStream= lines passes them."""
+    activate = shutil.which("systemd-socket-activate")
+    require(activate, "systemd-socket-activate is not installed")
+    told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    told.bind(str(tmp_path / "notify"))
+    told.settimeout(60)
+    with told, Target(count_then_answer) as target, contextlib.ExitStack() as held:
+        free = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
+        ports = [each.getsockname()[1] for each in free]
+        held.close()
+        (tmp_path / "rules.toml").write_text(
+            f"[[forward]]\nlisten = 'fd:web'\ntarget = '127.0.0.1:{target.port}'\n"
+        )
+        listens = [word for port in ports for word in ("-l", f"127.0.0.1:{port}")]
+        process = command(
+            "--config", str(tmp_path / "rules.toml"),
+            prefix=(activate, *listens, "--fdname=web:web", "-E", "PYTHONPATH", "-E", "NOTIFY_SOCKET"),
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "NOTIFY_SOCKET": str(tmp_path / "notify")},
+        )  # fmt: skip
+        wait_for(lambda: answered(ports[0]))
+        ready = f"READY=1\nSTATUS=listening on 127.0.0.1:{ports[0]}"  # the first of each rule
+        assert told.recv(1000).decode() == ready
+        assert ask(ports[1], b"hello") == b"got 5"
+        process.send_signal(signal.SIGHUP)
+        assert told.recv(1000).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
+        assert told.recv(1000).decode() == ready
+        process.terminate()
+        assert told.recv(1000) == b"STOPPING=1"
+        assert process.wait(60) == 0
+
+
 def answered(port):
     try:
         return ask(port) == b"got 0"

@@ -340,6 +340,18 @@ def test_what_is_wrong_with_a_service_that_answers(monkeypatch, answers, waiting
     assert verifying.trouble(plan, systemd_that_says(*answers), lambda: waiting, seconds=1.0) == why
 
 
+def test_a_program_that_was_started_may_not_have_ended():
+    """For datagrams it is started; nothing of a connection could have been its end."""
+    plan = systemd.render(PASSED.replace(protocol="udp"))
+    why = verifying.trouble(plan, systemd_that_says(("inactive", "success", 0, 0)), lambda: 0, seconds=1.0)
+    assert why == "web.service has ended"
+
+
+def test_an_address_of_another_host():
+    with pytest.raises(BadRequest, match=r"'192\.0\.2\.1': it is none of this host's"):
+        verifying.taken(8080, "tcp", "192.0.2.1")
+
+
 def test_portside_is_a_service_s_program_only_where_every_user_can_run_it(tmp_path, monkeypatch):
     program = tmp_path / "bin" / "portside"
     program.parent.mkdir()

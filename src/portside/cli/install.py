@@ -96,9 +96,20 @@ def _kind(arguments: SimpleNamespace) -> str:
 
 
 def _how(arguments: SimpleNamespace, kind: str) -> str:
+    """Return how the program and its port come together, where nothing was said as is usual for the manager."""
+    from portside.errors import BadRequest
+    from portside.system import service_tools
     from portside.use.install import wish
 
-    if arguments.inetd or kind in ("inetd", "xinetd"):
+    if kind in (service_tools.INETD, service_tools.XINETD) and (arguments.own or arguments.to):
+        option = "--own" if arguments.own else "--to"
+        raise BadRequest(
+            "install",
+            option,
+            f"{kind} starts a program for each connection",
+            f"leave {option} out, or --for {kind}",
+        )
+    if arguments.inetd or kind in (service_tools.INETD, service_tools.XINETD):
         return wish.INETD
     if arguments.to:
         return wish.PROXY
@@ -236,8 +247,8 @@ def _install(wish: Wish, plan: Plan, output: Output) -> int:
     if inside:
         output.note(reservation.reserve(wish.port))
     why = verifying.answers(wish.port, wish.protocol, wish.address)
-    if not why and plan.kind == service_tools.SYSTEMD and wish.how != "inetd":
-        why = verifying.trouble(plan, commands.run, lambda: _waiting(wish))
+    if plan.kind == service_tools.SYSTEMD and wish.how != "inetd":
+        why = verifying.trouble(plan, commands.run, lambda: _waiting(wish)) or why
     for warning in plan.warnings if why or wish.how != "passed" else ():  # it does take its socket
         output.note(warning)
     if output.json:

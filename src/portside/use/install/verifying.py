@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import time
 
-from portside.errors import PortsideError
+from portside.errors import BadRequest, PortsideError
 from portside.system import reserving
 from portside.use import sockets
 
@@ -36,8 +36,14 @@ def answers(port: int, protocol: str, address: str = "", seconds: float = SECOND
 
 
 def taken(port: int, protocol: str, address: str = "") -> bool:
-    """Whether something has the port already: it would answer in the place of what is installed."""
-    return reserving.why_not_bindable(port, protocol, address, reuse=protocol == "tcp") == errno.EADDRINUSE
+    """Whether something has the port already: it would answer in the place of what is installed.
+
+    Raises BadRequest for an address that is none of this host's.
+    """
+    why = reserving.why_not_bindable(port, protocol, address, reuse=protocol == "tcp")
+    if why == errno.EADDRNOTAVAIL and address:
+        raise BadRequest("install", f"--address '{address}'", "it is none of this host's", "see 'ip address'")
+    return why == errno.EADDRINUSE
 
 
 def _tcp(port: int, address: str) -> str:
@@ -69,6 +75,9 @@ def trouble(
         for state in states:
             if state["ActiveState"] == "failed" or state.get("NRestarts", "0") != "0":
                 return _failure(state, run)
+            # one that nobody waited for, but that was started, has nothing to end for
+            if state["ActiveState"] == "inactive" and ("systemctl", "start", state["Id"]) in plan.enable:
+                return f"{state['Id']} has ended"
         starting = [state["Id"] for state in states if state["ActiveState"] == "activating"]
         why = f"{starting[0]} is still starting" if starting else ""
         why = why or ("the program has not accepted the connection" if waiting() else "")
