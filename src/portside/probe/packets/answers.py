@@ -48,17 +48,18 @@ class Refusal(Record):
 
 
 class Reader:
-    """Reads a ring from where it stopped the last time."""
+    """Reads a ring from where it stopped the last time; `count`: packets so far."""
 
     def __init__(self, ring: Ring) -> None:
+        self.count = 0
         self._slots = np.frombuffer(ring.memory, np.uint8).reshape(ring.count, ring.stride)
         self._words = self._slots.view(np.uint32)
         self._place = 0
-        self._count = ring.count
+        self._end = ring.count
 
     def read(self) -> tuple[list[Answers], list[Refusal]] | None:
         """Return what waits in the ring, up to a few thousand packets; None where nothing does."""
-        end = min(self._place + _MOST, self._count)
+        end = min(self._place + _MOST, self._end)
         ready = self._words[self._place : end, 0] & packet_ring.TP_STATUS_USER
         count = len(ready) if ready.all() else int(ready.argmin())
         if not count:
@@ -67,7 +68,8 @@ class Reader:
         data = self._slots[these, packet_ring.DATA : packet_ring.DATA + KEEP].copy()
         heads = self._words[these, :6].copy()
         self._words[these, 0] = packet_ring.TP_STATUS_KERNEL
-        self._place = (self._place + count) % self._count
+        self._place = (self._place + count) % self._end
+        self.count += count
         times = heads[:, 4] + heads[:, 5] * 1e-9
         return _split(data, heads[:, 2], times)
 

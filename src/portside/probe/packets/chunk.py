@@ -85,25 +85,34 @@ class Chunk:
         numbers: NDArray[np.uint32],
     ) -> NDArray[np.int64]:
         """Return for each answer the probe it belongs to, -1 where it belongs to none."""
-        found = np.full(len(numbers), -1, np.int64)
-        self._try(found, self._first[numbers & self._mask], hosts, ports, numbers)
-        if len(self._rest) or (found < 0).any():
-            self._try(found, self._second[numbers >> self._shift], hosts, ports, numbers)
-        for step in (0, 1) if len(self._rest) else ():
-            at = np.searchsorted(self._rest_numbers, numbers) + step
-            self._try(found, self._rest[np.minimum(at, len(self._rest) - 1)], hosts, ports, numbers)
+        found = self._agree(self._first[numbers & self._mask], hosts, ports, numbers)
+        left = np.flatnonzero(found < 0)
+        if len(left):
+            hosts, ports, numbers = hosts[left], ports[left], numbers[left]
+            found[left] = self._search(hosts, ports, numbers)
         return found
 
-    def _try(
-        self, found: NDArray[np.int64], candidates: NDArray[np.uint16], hosts: Hosts,
-        ports: NDArray[np.uint16], numbers: NDArray[np.uint32],
-    ) -> None:  # fmt: skip
-        """Fill in the candidates that agree in number, address and port."""
-        at = np.where(candidates < self.size, candidates, 0).astype(np.int64)
-        same = (self.numbers[at] == numbers) & (self.ports[at] == ports) & (candidates < self.size)
+    def _search(
+        self, hosts: Hosts, ports: NDArray[np.uint16], numbers: NDArray[np.uint32]
+    ) -> NDArray[np.int64]:
+        """Return what the second table and the list have of those that the first has not."""
+        found = self._agree(self._second[numbers >> self._shift], hosts, ports, numbers)
+        for step in (0, 1) if len(self._rest) else ():
+            at = np.minimum(np.searchsorted(self._rest_numbers, numbers) + step, len(self._rest) - 1)
+            found = np.maximum(found, self._agree(self._rest[at], hosts, ports, numbers))
+        return found
+
+    def _agree(
+        self, candidates: NDArray[np.uint16], hosts: Hosts, ports: NDArray[np.uint16], numbers: NDArray[np.uint32]
+    ) -> NDArray[np.int64]:  # fmt: skip
+        """Return the candidates that agree in number, address and port, -1 in place of the others."""
+        at = candidates.astype(np.int64)
+        at[at >= self.size] = 0
         hits = self.hosts[at] == hosts
-        same &= hits if self.width == 4 else hits.all(axis=1)
-        found[same] = at[same]
+        same = hits if self.width == 4 else hits.all(axis=1)
+        same &= (self.numbers[at] == numbers) & (self.ports[at] == ports)
+        at[~same] = -1
+        return at
 
     def decide(self, at: NDArray[np.int64]) -> NDArray[np.int64]:
         """Mark probes as decided; return which entries of `at` decided one: the first of each, -1 being none."""

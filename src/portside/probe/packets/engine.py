@@ -45,7 +45,8 @@ if TYPE_CHECKING:
 _FIRST_PORT, _SLOTS = 61_000, 512  # above Linux's own range of ephemeral ports
 _BATCH = 1024
 _LISTEN = 20  # milliseconds that a wait for answers lasts at most
-_GATHER = 0.001  # seconds in which more may come: a thousand answers cost little more than one
+_GATHER, _GATHER_MANY = 0.001, 0.008  # seconds in which more may come: a thousand cost little more than one
+_MANY = 32  # answers in the shorter time that make the longer one worth its while
 _CHUNK_SECONDS = 0.25  # seconds of probes in one chunk
 _SMALLEST = 1024
 _NEVER = float("inf")
@@ -104,12 +105,14 @@ class Engine:
         poll = select.poll()
         poll.register(ring.fileno(), select.POLLIN)
         reader = Reader(ring)
+        before = 0
         try:
             while not self._stopping:
                 got = reader.read()
                 if got is None:
                     if poll.poll(_LISTEN):
-                        time.sleep(_GATHER)
+                        time.sleep(_GATHER_MANY if reader.count - before >= _MANY else _GATHER)
+                    before = reader.count
                     continue
                 with self._lock:
                     if not self._stopping:
