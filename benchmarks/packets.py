@@ -28,6 +28,7 @@ from portside.testing.namespaces import Namespace
 from report import Section, Target
 
 NEAR, FAR = "192.0.2.1", "192.0.2.2"
+CROWD, CROWD_SIZE = "192.0.2.128/26", 64  # addresses of the far host's own
 MILLION = 1_000_000
 WARM = 20_000  # packets before the counting begins
 START = 10.0  # seconds in which these must have come
@@ -49,16 +50,18 @@ sys.stdin.read()
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """How long a rate is counted (seconds), how often, how many ports of one host."""
+    """How long a rate is counted (seconds), how often, how many ports of one host and of many; runs of those two."""
 
     portside: str
     seconds: float = 1.0
     rounds: int = 5
     ports: int = 65_535
+    few_ports: int = 4_100
+    runs: int = 2
 
     def small(self) -> Plan:
         """Return the same plan for a smoke test."""
-        return dataclasses.replace(self, seconds=0.1, rounds=1, ports=2_000)
+        return dataclasses.replace(self, seconds=0.1, rounds=1, ports=2_000, few_ports=200, runs=1)
 
 
 class Link:
@@ -75,6 +78,7 @@ class Link:
         near.add_link("left", peer="right", addresses=[f"{NEAR}/24"])
         near.ip(f"link set right netns {far.pid}")
         far.ip("link set right up", f"address add {FAR}/24 dev right", "route add local 10.0.0.0/8 dev lo")
+        far.ip(f"route add local {CROWD} dev lo")
         self.gateway = json.loads(far.run(["ip", "-j", "link", "show", "right"]).stdout)[0]["address"]
         near.ip(f"route add 10.0.0.0/8 via {FAR}", f"neigh replace {FAR} lladdr {self.gateway} dev left")
         if self._sink:
@@ -189,6 +193,41 @@ def answering(plan: Plan) -> Section:
     return rates(plan, "answering", "SYNs to a host whose kernel answers each, on the same cores", sink=False)
 
 
+def many_hosts(plan: Plan) -> Section:
+    """Scan some ports of many hosts, from the start of the command to its end, and find all that listen."""
+    ports = f"1000-{999 + plan.few_ports}"
+    found = CROWD_SIZE * len(range(1000, 1000 + plan.few_ports, 1200))
+    with Link(sink=False) as link:
+        commands = [
+            Command(
+                "portside scan --method syn",
+                (plan.portside, "scan", CROWD, "-p", ports, "--method", "syn", "--list", "-q"),
+                found,
+            ),
+            Command(
+                "masscan --wait 1",
+                (
+                    "masscan", CROWD, "-p", ports, "--rate", "100000000", "-e", "left", "--adapter-ip", NEAR,
+                    "--router-mac", link.gateway.replace(":", "-"), "--wait", "1",
+                ),
+                1,  # it leaves out what it does not read in time
+            ),
+        ]  # fmt: skip
+        call: Callable[..., Any] = partial(link.near.call, timeout=600)
+        results: list[Result] = call(in_turn, commands, plan.runs)
+    ours, masscan = results
+    return Section(
+        "many-hosts",
+        f"{plan.few_ports:,} ports of {CROWD_SIZE} hosts, of which {found} are open",
+        results,
+        [
+            Target("portside scan --method syn, faster than masscan", 1.0, ratio(masscan, ours)),
+            Target("open ports found, over masscan", 1.0, ours.lines / max(masscan.lines, 1)),
+        ],
+        [f"open ports found: portside {ours.lines} of {found}, masscan {masscan.lines}"],
+    )
+
+
 def one_host(plan: Plan) -> Section:
     """Scan the ports of one host, from the start of the command to its end, and find all that listen."""
     found = len([port for port in range(1000, 61_000, 1200) if port <= plan.ports])
@@ -206,7 +245,7 @@ def one_host(plan: Plan) -> Section:
     ]
     with Link(sink=False) as link:
         call: Callable[..., Any] = partial(link.near.call, timeout=600)
-        results: list[Result] = call(in_turn, commands, plan.rounds)
+        results: list[Result] = call(in_turn, commands, plan.runs)
     ours, nmap = results
     return Section(
         "one-host",
@@ -238,10 +277,12 @@ def planned(answer: Callable[[Plan], Section], options: Options) -> Section:
     plan = Plan(options.portside)
     if options.quick:
         plan = plan.small()
-    return answer(dataclasses.replace(plan, rounds=options.rounds or plan.rounds))
+    if options.rounds:
+        plan = dataclasses.replace(plan, rounds=options.rounds, runs=options.rounds)
+    return answer(plan)
 
 
-SECTIONS = {"sink": sink, "answering": answering, "one-host": one_host}
+SECTIONS = {"sink": sink, "answering": answering, "many-hosts": many_hosts, "one-host": one_host}
 
 
 if __name__ == "__main__":

@@ -48,10 +48,13 @@ class Refusal(Record):
 
 
 class Reader:
-    """Reads a ring from where it stopped the last time; `count`: packets so far."""
+    """Reads a ring from where it stopped the last time.
+
+    `count`: packets so far; `newest`: when the last of them came, in seconds since the epoch.
+    """
 
     def __init__(self, ring: Ring) -> None:
-        self.count = 0
+        self.count, self.newest = 0, 0.0
         self._slots = np.frombuffer(ring.memory, np.uint8).reshape(ring.count, ring.stride)
         self._words = self._slots.view(np.uint32)
         self._place = 0
@@ -71,6 +74,7 @@ class Reader:
         self._place = (self._place + count) % self._end
         self.count += count
         times = heads[:, 4] + heads[:, 5] * 1e-9
+        self.newest = float(times[-1])
         return _split(data, heads[:, 2], times)
 
     def close(self) -> None:

@@ -70,6 +70,10 @@ class Engine:
         self._heard = threading.Event()
         self._stopping = False
         self._failure: BaseException | None = None
+        self._read, self._reading = (
+            0.0,
+            False,
+        )  # until when all that came is taken in; whether some is on its way
         self._wake = _NEVER  # when the next attempt of any chunk is due
         self._looked = self._soonest = 0.0
 
@@ -108,8 +112,11 @@ class Engine:
         before = 0
         try:
             while not self._stopping:
+                now = time.monotonic()
+                self._reading = True
                 got = reader.read()
                 if got is None:
+                    self._read, self._reading = now, False
                     if poll.poll(_LISTEN):
                         time.sleep(_GATHER_MANY if reader.count - before >= _MANY else _GATHER)
                     before = reader.count
@@ -117,6 +124,7 @@ class Engine:
                 with self._lock:
                     if not self._stopping:
                         self._verdicts.take_in(*got, self._flying)
+                    self._read = max(self._read, min(now, now - time.time() + reader.newest))
                 self._heard.set()
         except BaseException as error:
             self._failure = error
@@ -125,13 +133,16 @@ class Engine:
 
     def _loop(self, ring: Ring) -> Iterator[list[Result]]:
         told = time.monotonic()
+        waiting = select.poll()
+        waiting.register(ring.fileno(), select.POLLIN)
         while True:
             if self._failure:
                 raise self._failure
             self._learn(ring)
             now = time.monotonic()
-            sent = self._send(now)
-            until = self._give_up(now)
+            known = self._read if waiting.poll(0) or self._reading else now
+            sent = self._send(now, known)
+            until = self._give_up(now, known)
             if self._verdicts.results or now - told >= TICK:
                 told = now
                 yield self._verdicts.take()
@@ -161,34 +172,37 @@ class Engine:
         self._pace.learn(time.monotonic(), lost=lost + self._out.waited, answered=answered, late=late)
         self._out.waited = 0
 
-    def _send(self, now: float) -> int:
-        """Send what may go now: repeats first, since they are older; then probes never sent."""
+    def _send(self, now: float, known: float) -> int:
+        """Send what may go now: repeats first, since they are older; then probes never sent.
+
+        What came up to `known` is taken in: so long a probe is known to have been silent.
+        """
         allowed = self._pace.allow(now, _BATCH)
         sent = 0
         patience = self._verdicts.patience()
         if allowed and self._wake <= now:
             for chunk in self._flying.values():
                 if sent < allowed and chunk.wake <= now:
-                    sent += self._attempt(chunk, now, patience, allowed - sent)
+                    sent += self._attempt(chunk, known, patience, allowed - sent)
             self._wake = min((chunk.wake for chunk in self._flying.values()), default=_NEVER)
         for _ in range(_ADMISSIONS):
             if sent >= allowed or not (self._more() and self._free):
                 break
-            sent += sum(self._attempt(chunk, now, patience, allowed - sent) for chunk in self._admit())
+            sent += sum(self._attempt(chunk, known, patience, allowed - sent) for chunk in self._admit())
         self._pace.spend(sent)
         return sent
 
-    def _attempt(self, chunk: Chunk, now: float, patience: float, most: int) -> int:
+    def _attempt(self, chunk: Chunk, known: float, patience: float, most: int) -> int:
         """Send the attempts of a chunk that are due, up to `most`; note when the next will be."""
         sent = 0
         wake = _NEVER
         for attempt in range(self._verdicts.tries - 1, -1, -1):
-            at, following = chunk.due(attempt, now - patience, most - sent)
+            at, following = chunk.due(attempt, known - patience, most - sent)
             wake = min(wake, following + patience if attempt else following)
             if len(at):
                 self._dispatch(chunk, at, attempt)
                 sent += len(at)
-                wake = min(wake, now + patience)
+                wake = min(wake, known + patience)
             if sent >= most:
                 wake = 0.0
                 break
@@ -229,7 +243,7 @@ class Engine:
             self._pace.begin(time.monotonic(), near=self._routes.near)
         return made
 
-    def _give_up(self, now: float) -> float:
+    def _give_up(self, now: float, known: float) -> float:
         """Decide what stayed silent after its last attempt, let go of chunks that are done.
 
         Returns when something will be due next, infinite if nothing waits.
@@ -240,7 +254,7 @@ class Engine:
         soonest = now if self._more() and self._free else _NEVER
         grace = self._verdicts.grace()
         for port, chunk in list(self._flying.items()):
-            silent, following = chunk.due(self._verdicts.tries, now - grace, MOST)
+            silent, following = chunk.due(self._verdicts.tries, known - grace, MOST)
             if len(silent):
                 self._verdicts.decide(chunk, silent, FILTERED, NO_RESPONSE)
             soonest = min(soonest, chunk.wake, following + grace)

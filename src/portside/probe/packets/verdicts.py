@@ -104,8 +104,9 @@ class Verdicts:
         if not len(first):
             return
         at, closed, rows = at[first], resets[first], rows[first]
-        delays = np.maximum(answers.times[rows] - shift - chunk.sent[at], 0.0)
+        delays = answers.times[rows] - shift - chunk.sent[at]
         self._learn(chunk, at, delays)
+        delays = np.maximum(delays, 0.0)
         hops = answers.hops[rows]
         for mask, state, reason in (
             (~closed, records.OPEN, records.SYN_ACK),
@@ -115,10 +116,14 @@ class Verdicts:
                 self._tell(chunk, at[mask], state, reason, delays[mask], hops[mask])
 
     def _learn(self, chunk: Chunk, at: Ints, delays: NDArray[np.float64]) -> None:
-        """Take in how long answers took; of repeated probes nobody knows which attempt was answered (P. Karn)."""
+        """Take in how long answers took; of repeated probes nobody knows which attempt was answered (P. Karn).
+
+        An answer that is older than the last attempt shows no loss, but that it was too early for another.
+        """
         once = chunk.attempts[at] == 1
+        early = ~once & (delays < 0)
         self._answered += len(at)
-        late = len(at) - int(once.sum())
+        late = len(at) - int(once.sum()) - int(early.sum())
         self._late += late
         self._counters.late += late
         self._counters.answered += len(at)
@@ -126,6 +131,8 @@ class Verdicts:
             self._try_more()
         if once.any():
             self._slowest = max(self._slowest, float(delays[once].max()))
+        if early.any():
+            self._slowest = max(self._slowest, self.patience())
         if self._hosts <= _FEW_HOSTS and len(self._heard) < self._hosts:
             self._heard.update(raw(chunk.width, host) for host in np.unique(chunk.hosts[at], axis=0))
 
