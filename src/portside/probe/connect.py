@@ -117,6 +117,7 @@ class Connect:
         self._idle: dict[int, list[socket.socket]] = {4: [], 16: []}
         self._opener = Opener(socket.SOCK_STREAM, options.source, options.device)
         self._home_luck = _HOME_TRIES
+        self._watched: socket.socket | None = None
         self._batch: list[Result] = []
         self._ephemeral = read_host_ranges().ephemeral
         self._address = (b"", "", "")  # the last address, its zone and text: often the next one's too
@@ -226,7 +227,9 @@ class Connect:
             if code == EINPROGRESS:
                 code = used.connect_ex(where)
             now = time.monotonic()
-            told = finding(used, code, raw) if code == ECONNREFUSED else None
+            told = None
+            if code == ECONNREFUSED:
+                told = REFUSED if self._no_icmp(used) else finding(used, code, raw)
             if told is REFUSED:
                 refused += 1
                 if tell:
@@ -245,6 +248,13 @@ class Connect:
             self.counters.answered += refused
             self.counters.decide(CLOSED, CONN_REFUSED, refused)
         return refused > 0
+
+    def _no_icmp(self, used: socket.socket) -> bool:
+        """Tell whether the socket's error queue is empty: poll(2) says so in a third of the time of an empty look."""
+        if used is not self._watched:
+            self._watched, self._watch = used, select.poll()
+            self._watch.register(used, select.POLLERR)
+        return not any(events & select.POLLERR for _, events in self._watch.poll(0))
 
     def _start(self, attempt: Attempt, now: float) -> None:
         width = len(attempt.raw)
