@@ -261,6 +261,29 @@ def test_an_init_script_from_installing_to_uninstalling(stage):
     assert "'portside-8080' was installed on it; portside uninstall 8080" in done.stderr
 
 
+def test_an_init_script_at_boot_whose_process_number_somebody_else_has(stage):
+    """Where /var/run outlives a boot, its file tells of a process that is another's now: not ours, and not ended."""
+    require(shutil.which("update-rc.d") and shutil.which("service"), "needs update-rc.d and service")
+    done = stage("""
+        portside install 8080 --for sysv -- {python} -m http.server 8080 >/dev/null; echo code $?
+        read pid <$(echo /run/portside-8080.pid)
+        kill -9 $pid
+        until portside list "port = 8080" --no-header >/dev/null; [ $? = 1 ]; do sleep 0.1; done
+        sleep 1000 & other=$!
+        printf '%s\\n' $other 1 >/run/portside-8080.pid
+        service portside-8080 status
+        service portside-8080 stop
+        kill -0 $other && echo spared; kill $other
+        /etc/rc2.d/S*portside-8080 start
+        portside list --no-header | cut -d' ' -f1
+        portside uninstall 8080; echo code $?
+    """)
+    assert done.stdout.splitlines() == [
+        "code 0", "portside-8080 does not run", "portside-8080 does not run", "spared", "portside-8080 started",
+        "8080/tcp", "removed /etc/init.d/portside-8080", "portside-8080 is switched off", "code 0",
+    ], done.stderr  # fmt: skip
+
+
 def test_a_port_that_somebody_has_is_not_installed_on(stage):
     """What has it would answer, and everything would look well."""
     done = stage("""

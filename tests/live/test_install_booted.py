@@ -71,9 +71,14 @@ def until(machine, unit, name, value):
 
 def ask(text, port, address="127.0.0.1"):
     """Send a text, end our direction, and return all that comes back."""
+    return ask_openly(text, port, address, end=True)
+
+
+def ask_openly(text, port, address="127.0.0.1", *, end=False):
     with socket.create_connection((address, port), timeout=PATIENCE) as client:
         client.sendall(text)
-        client.shutdown(socket.SHUT_WR)
+        if end:
+            client.shutdown(socket.SHUT_WR)
         got = b""
         while more := client.recv(1000):
             got += more
@@ -159,13 +164,70 @@ def test_a_program_that_does_not_take_its_socket_is_told_with_its_last_words(mac
     assert machine.run(["systemctl", "--failed", "--no-legend"]).stdout == ""
 
 
+SHOUT_DATAGRAMS = """#!/usr/bin/python3
+import sys
+sys.path.insert(0, "/opt/portside")
+import portside
+[one] = portside.listen_fds()
+with one.socket() as listener:
+    while True:
+        data, peer = listener.recvfrom(1000)
+        listener.sendto(data.upper(), peer)
+"""
+WHISPER_DATAGRAMS = """
+import socket
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
+    listener.bind(("127.0.0.1", 9053))
+    while True:
+        data, peer = listener.recvfrom(1000)
+        listener.sendto(data.lower(), peer)
+"""
+
+
+def ask_by_datagram(text, port):
+    """Send a datagram until one comes back: behind a proxy the program may not have come up yet."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.connect(("127.0.0.1", port))
+        client.settimeout(1)
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                client.send(text)
+                return client.recv(1000)
+            except OSError:  # in time, or refused
+                assert time.monotonic() < deadline
+
+
+def test_datagrams(machine):
+    machine.write("/opt/shout-datagrams", SHOUT_DATAGRAMS)
+    machine.write("/opt/whisper.py", WHISPER_DATAGRAMS)
+    portside(machine, "install", "54/udp", "--", "/opt/shout-datagrams")
+    portside(machine, "install", "53/udp", "--to", "9053", "--", "python3", "/opt/whisper.py")
+    assert machine.space.call(ask_by_datagram, b"Hello", 54, timeout=PATIENCE) == b"HELLO"
+    assert machine.space.call(ask_by_datagram, b"Hello", 53, timeout=PATIENCE) == b"hello"
+    portside(machine, "uninstall", "54")
+    portside(machine, "uninstall", "53")
+
+
+def test_the_proxy_where_services_cannot_run_portside(machine):
+    """systemd's own, which never says that it is ready."""
+    assert machine.run(["chmod", "700", "/usr/local/bin/portside"]).returncode == 0
+    done = portside(machine, "install", "445", "--to", "9001", "--", "python3", "-m", "http.server", "9001")
+    assert "no user but root can run portside here, so systemd-socket-proxyd forwards" in done.stderr
+    assert told(machine, "portside-445.service", "ActiveState") == ["active"]
+    asked = b"GET / HTTP/1.0\r\n\r\n"
+    assert machine.space.call(ask_openly, asked, 445, timeout=PATIENCE).startswith(b"HTTP/1.0 200 OK")
+    portside(machine, "uninstall", "445")
+    assert machine.run(["chmod", "755", "/usr/local/bin/portside"]).returncode == 0
+
+
 def test_a_unit_that_is_there(machine):
     require(
         machine.run(["test", "-e", "/lib/systemd/system/redis-server.service"]).returncode == 0, "needs redis"
     )
     done = portside(machine, "install", "--unit", "redis-server")
     assert done.stdout == "redis-server.service is enabled and started: 6379/tcp\n"
-    machine.reboot()
+    assert told(machine, "redis-server.service", "ActiveState", "UnitFileState") == ["active", "enabled"]
     assert machine.space.call(ask, b"PING\r\n", 6379, timeout=PATIENCE) == b"+PONG\r\n"
     portside(machine, "uninstall", "--unit", "redis-server")
     assert told(machine, "redis-server.service", "ActiveState", "UnitFileState") == ["inactive", "disabled"]

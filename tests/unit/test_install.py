@@ -179,7 +179,6 @@ def test_two_services_are_found_apart(root):
         (PASSED.replace(command=("/bin/cat", "a\nExecStart=/bin/sh")), "a line break"),
         (PASSED.replace(user="root\nUser=x"), "a line break"),
         (PASSED.replace(how="proxy"), "needs the address"),
-        (PASSED.replace(how="proxy", protocol="udp", target="127.0.0.1:9"), "only TCP"),
     ],
 )
 def test_what_no_manager_can_have(wish, reason):
@@ -192,6 +191,11 @@ def test_what_no_manager_can_have(wish, reason):
     [
         (systemd.render, PASSED.replace(command=("/srv/it's",)), "no program whose path has quotes"),
         (systemd.render, PASSED.replace(command=("/srv/a\\b",)), "no program whose path has quotes"),
+        (
+            systemd.render,
+            PASSED.replace(how="proxy", protocol="udp", target="127.0.0.1:9"),
+            "forwards TCP alone",
+        ),
         (scripts.sysv, PASSED, "passes no sockets"),
         (scripts.openrc, INETD, "passes no sockets"),
         (scripts.freebsd, PASSED.replace(how="proxy"), "passes no sockets"),
@@ -336,6 +340,7 @@ def systemd_that_says(*answers):
 )  # fmt: skip
 def test_what_is_wrong_with_a_service_that_answers(monkeypatch, answers, waiting, why):
     monkeypatch.setattr(verifying, "_SETTLED", 0.2)
+    monkeypatch.setattr(verifying, "_LOOK", 0.05)
     plan = systemd.render(PASSED)
     assert verifying.trouble(plan, systemd_that_says(*answers), lambda: waiting, seconds=1.0) == why
 

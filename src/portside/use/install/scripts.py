@@ -27,14 +27,20 @@ _SYSV = """\
 ### END INIT INFO
 
 NAME={name}
-PROGRAM={program}
 DIRECTORY={directory}
 RUN_AS={user}
 PIDFILE=/var/run/$NAME.pid
 LOG=/var/log/$NAME.log
 
+# a process's number is given again, its number and its start are not
+born() {{
+    sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 20
+}}
+
 running() {{
-    [ -s "$PIDFILE" ] && kill -0 "$(cat "$PIDFILE")" 2>/dev/null
+    [ -s "$PIDFILE" ] || return 1
+    {{ read -r pid; read -r began; }} <"$PIDFILE"
+    [ -n "$began" ] && [ "$(born "$pid")" = "$began" ]
 }}
 
 start() {{
@@ -49,7 +55,7 @@ start() {{
     else
         nohup runuser -u "$RUN_AS" -- "$@" </dev/null >>"$LOG" 2>&1 &
     fi
-    echo $! >"$PIDFILE"
+    printf '%s\n' $! "$(born $!)" >"$PIDFILE"
     sleep 1
     if running; then echo "$NAME started"; return 0; fi
     echo "$NAME did not start: see $LOG" >&2
@@ -58,13 +64,12 @@ start() {{
 
 stop() {{
     if ! running; then rm -f "$PIDFILE"; echo "$NAME does not run"; return 0; fi
-    pid=$(cat "$PIDFILE")
     kill "$pid"
     for second in 1 2 3 4 5 6 7 8 9 10; do
-        kill -0 "$pid" 2>/dev/null || break
+        running || break
         sleep 1
     done
-    kill -9 "$pid" 2>/dev/null
+    if running; then kill -9 "$pid"; fi
     rm -f "$PIDFILE"
     echo "$NAME stopped"
 }}
@@ -130,10 +135,9 @@ def sysv(wish: Wish, *, chkconfig: bool = False) -> Plan:
     _check(wish)
     path = f"/etc/init.d/{wish.name}"
     text = _SYSV.format(
-        title=wish.title, name=wish.name, program=sh_word(wish.command[0]), command=sh_line(wish.command),
+        title=wish.title, name=wish.name, command=sh_line(wish.command),
         directory=sh_word(wish.directory or "/"), user=sh_word(_user(wish)),
     )  # fmt: skip
-    text = text.replace(f"PROGRAM={sh_word(wish.command[0])}\n", "")
     on = ("chkconfig", "--add", wish.name) if chkconfig else ("update-rc.d", wish.name, "defaults")
     off = ("chkconfig", "--del", wish.name) if chkconfig else ("update-rc.d", wish.name, "remove")
     # update-rc.d removes the links of a script that is gone, chkconfig wants it to be there

@@ -53,6 +53,11 @@ def render(wish: Wish, proxyd: str = PROXYD, portside: str = "") -> Plan:
             "systemd takes no program whose path has quotes or a backslash",
             "use a link to it",
         )
+    if wish.how == PROXY and wish.protocol != "tcp" and not portside:
+        raise BadRequest(
+            "install", wish.name, "systemd-socket-proxyd forwards TCP alone",
+            "install portside where every user can run it",
+        )  # fmt: skip
     files = []
     if wish.how != OWN:
         files.append(_file(f"{wish.name}.socket", _socket(wish)))
@@ -80,7 +85,7 @@ def render(wish: Wish, proxyd: str = PROXYD, portside: str = "") -> Plan:
 
 def _woken(wish: Wish) -> tuple[tuple[str, ...], ...]:
     """Return the command that starts a program which waits for datagrams: no connection does, to see it come up."""
-    if wish.how == PASSED and wish.protocol == "udp":
+    if wish.how in (PASSED, PROXY) and wish.protocol == "udp":
         return (("systemctl", "start", f"{wish.name}.service"),)
     return ()
 
@@ -133,7 +138,7 @@ def _service(wish: Wish, before: str = "", portside: str = "") -> str:
         lines += ["StandardInput=socket", "StandardOutput=socket", "StandardError=journal"]
     else:
         lines += ["Restart=on-failure", "RestartSec=1"]
-    if before:
+    if before and wish.protocol == "tcp":  # of a UDP port nobody can tell from outside
         lines.append(f"ExecStartPost={exec_line(_until_listening(wish.target, portside))}")
     if wish.directory:
         lines.append(f"WorkingDirectory={specifier(wish.directory)}")
@@ -154,8 +159,9 @@ def _proxy(wish: Wish, proxyd: str, portside: str) -> str:
         f"Requires={wish.name}.socket {program}",
         f"After={wish.name}.socket {program}",
     ]
-    forward = (portside, "forward", f"fd:{wish.name}", wish.target)
-    line = exec_line(forward if portside else (proxyd, wish.target))
+    target = wish.target if wish.protocol == "tcp" else f"{wish.target}/udp"
+    forward = (portside, "forward", f"fd:{wish.name}", target)
+    line = exec_line(forward if portside else (proxyd, target))
     # systemd-socket-proxyd (252) never says that it is ready: as notify it dies after 90 s (systemd/systemd#35251)
     body = f"ExecStart={line}\nType={'notify' if portside else 'exec'}\nDynamicUser=yes\nCapabilityBoundingSet=\n"
     return f"[Unit]\n{_joined(unit)}\n[Service]\n{body}{_LOCKED.format(home='yes')}"

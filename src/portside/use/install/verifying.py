@@ -19,6 +19,7 @@ SECONDS = 10.0
 STARTING = 20.0  # a program behind a proxy has ten seconds until it must listen
 _PATIENCE = 5.0  # for one connection
 _TICK = 0.1
+_LOOK = 0.25  # between two questions to systemd
 _SETTLED = 1.0  # the time in which a program fails that cannot bind its port
 
 
@@ -85,7 +86,7 @@ def trouble(
         well_since = 0.0 if why else well_since or now
         if now > deadline or (well_since and now - well_since >= _SETTLED):
             return why
-        time.sleep(_TICK)
+        time.sleep(_LOOK)
 
 
 def _states(units: list[str], run: Callable[[Command], str]) -> list[dict[str, str]]:

@@ -61,6 +61,4 @@ def check(wish: Wish) -> Wish:
             raise BadRequest("install", wish.name, "a line break cannot be written into these files")
     if wish.how == PROXY and not wish.target:
         raise BadRequest("install", wish.name, "a proxy needs the address that the program listens on")
-    if wish.how == PROXY and wish.protocol != "tcp":
-        raise BadRequest("install", wish.name, "only TCP can be forwarded to a program's own port")
     return wish
