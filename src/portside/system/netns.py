@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-CLONE_NEWNET = 0x40000000  # include/uapi/linux/sched.h
 _SO_NETNS_COOKIE = 71  # include/uapi/asm-generic/socket.h
 _HERE = "/proc/thread-self/ns/net"
 _NAMED = ("/run/netns", "/run/docker/netns")
@@ -151,18 +150,6 @@ def run_inside(namespace: NetworkNamespace, function: Callable[[], T]) -> T:
 
     Raises NotPermitted without CAP_SYS_ADMIN over the namespace, Vanished when it is gone.
     """
-    return _on_thread(str(namespace), lambda: _enter(namespace), function)
-
-
-def run_in_new(function: Callable[[], T]) -> T:
-    """Run `function` on a thread in a network namespace of its own, empty and gone afterwards; programs it runs too.
-
-    Raises NotPermitted without CAP_SYS_ADMIN.
-    """
-    return _on_thread("new", _leave, function)
-
-
-def _on_thread(name: str, enter: Callable[[], None], function: Callable[[], T]) -> T:
     import threading  # only this road needs it
 
     outcome: list[T] = []
@@ -170,30 +157,20 @@ def _on_thread(name: str, enter: Callable[[], None], function: Callable[[], T]) 
 
     def body() -> None:
         try:
-            enter()
+            _enter(namespace)
             outcome.append(function())
         except BaseException as error:
             failed.append(error)
 
-    thread = threading.Thread(target=body, name=f"netns {name}", daemon=True)
+    thread = threading.Thread(target=body, name=f"netns {namespace}", daemon=True)
     try:
         thread.start()
     except RuntimeError as error:  # a limit on threads
-        raise NotSupported("enter", f"network namespace '{name}'", str(error)) from error
+        raise NotSupported("enter", f"network namespace '{namespace}'", str(error)) from error
     thread.join()
     if failed:
         raise failed[0]
     return outcome[0]
-
-
-def _leave() -> None:
-    """unshare(2) of the calling thread: os.unshare came with Python 3.12."""
-    import ctypes
-
-    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET) != 0:
-        number = ctypes.get_errno()
-        reason = os.strerror(number).lower()
-        raise NotPermitted("make", "a network namespace", reason, "run it with sudo", errno=number)
 
 
 def run_inside_or_here(namespace: NetworkNamespace, function: Callable[[], T], host: Host) -> T:
@@ -204,6 +181,8 @@ def run_inside_or_here(namespace: NetworkNamespace, function: Callable[[], T], h
 
 def _enter(namespace: NetworkNamespace) -> None:
     """Move the calling thread into `namespace`; refuse if the path now leads to another one."""
+    from portside.system import libc  # only this road needs it
+
     try:
         descriptor = os.open(namespace.path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
@@ -211,23 +190,11 @@ def _enter(namespace: NetworkNamespace) -> None:
     try:
         if os.fstat(descriptor).st_ino != namespace.inode:
             raise Vanished("enter", f"network namespace '{namespace}'", "its path now names another one")
-        _setns(descriptor)
+        libc.setns(descriptor, libc.CLONE_NEWNET)
     except OSError as error:
         raise _failed(namespace, error) from error
     finally:
         os.close(descriptor)
-
-
-def _setns(descriptor: int) -> None:
-    """setns(2) of the calling thread: os.setns came with Python 3.12."""
-    if hasattr(os, "setns"):
-        os.setns(descriptor, CLONE_NEWNET)
-        return
-    import ctypes
-
-    if ctypes.CDLL(None, use_errno=True).setns(descriptor, CLONE_NEWNET) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
 
 
 def _failed(namespace: NetworkNamespace, error: OSError) -> PortsideError:

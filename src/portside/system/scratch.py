@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 
-from portside.errors import NotPermitted, PortsideError, TimedOut, Vanished
-from portside.system import commands
+from portside.errors import NotPermitted
+from portside.system import commands, forked, libc
+from portside.system.libc import CLONE_NEWNET, CLONE_NEWUSER
 from portside.wire.nft_text import has_anonymous_chains, name_anonymous_chains
 
 TYPE_CHECKING = False
@@ -22,60 +22,19 @@ if TYPE_CHECKING:
 
     Answer = TypeVar("Answer")
 
-CLONE_NEWUSER = 0x10000000  # include/uapi/linux/sched.h
-CLONE_NEWNET = 0x40000000
-PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
 TIMEOUT = 60.0
 _FIB_WORDS = ("oif", "exists", "missing")  # what follows `iif` and `oif` in a fib expression
 
 
 def run(function: Callable[..., Answer], *arguments: Any, timeout: float = TIMEOUT) -> Answer:
-    """Return what `function(*arguments)` returns in a fresh namespace; raises its PortsideError, or NotPermitted."""
-    import pickle
-
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reader)
-        _child(writer, function, arguments)
-    os.close(writer)
-    try:
-        answer = _read(reader, timeout)
-    finally:
-        os.close(reader)
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-    if not answer:
-        raise Vanished("run in scratch namespace", "", "the child ended without an answer")
-    good, value = pickle.loads(answer)
-    if not good:
-        raise value
-    return value  # type: ignore[no-any-return]
-
-
-def _child(writer: int, function: Callable[..., object], arguments: tuple[Any, ...]) -> None:
-    """Enter, work, write the pickled outcome, end: nothing of the parent's may run in this child afterwards."""
-    import pickle
-
-    try:
-        try:
-            _libc("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-            _enter()
-            outcome = pickle.dumps((True, function(*arguments)))
-        except PortsideError as error:
-            outcome = pickle.dumps((False, error))
-        except Exception as error:
-            outcome = pickle.dumps((False, PortsideError("run in scratch namespace", "", repr(error))))
-        with os.fdopen(writer, "wb") as file:
-            file.write(outcome)
-    finally:
-        os.kill(os.getpid(), signal.SIGKILL)
+    """Return what `function(*arguments)` returns in a fresh namespace; raises its exception, or NotPermitted."""
+    return forked.call(_enter, function, *arguments, timeout=timeout)
 
 
 def _enter() -> None:
     uid, gid = os.geteuid(), os.getegid()
     try:
-        _libc("unshare", CLONE_NEWNET if uid == 0 else CLONE_NEWUSER | CLONE_NEWNET)
+        libc.call("unshare", CLONE_NEWNET if uid == 0 else CLONE_NEWUSER | CLONE_NEWNET)
     except OSError as error:
         raise NotPermitted(
             "create scratch namespace", "", (error.strerror or "").lower(),
@@ -96,14 +55,14 @@ class Spaces:
 
     def add(self, name: str) -> None:
         """Make one more, lo up, and come back."""
-        _libc("unshare", CLONE_NEWNET)
+        libc.call("unshare", CLONE_NEWNET)
         self._descriptors[name] = _here()
         commands.run(("ip", "link", "set", "lo", "up"))
         self.enter("host")
 
     def enter(self, name: str) -> None:
         """Move into a namespace."""
-        _libc("setns", self._descriptors[name], CLONE_NEWNET)
+        libc.setns(self._descriptors[name], CLONE_NEWNET)
 
     def path(self, name: str) -> str:
         """Return a path by which other programs may name a namespace."""
@@ -133,28 +92,3 @@ def _load(text: str) -> str:
     if has_anonymous_chains(listed):
         commands.run(("nft", "-f", "-"), "flush ruleset\n" + name_anonymous_chains(listed))
     return commands.run(("nft", "-j", "list", "ruleset"))
-
-
-def _libc(name: str, *arguments: int) -> None:
-    import ctypes
-
-    if getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-
-
-def _read(descriptor: int, timeout: float) -> bytes:
-    import select
-    import time
-
-    deadline = time.monotonic() + timeout
-    chunks = bytearray()
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    while True:
-        if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
-            raise TimedOut("run in scratch namespace", "", f"no end in {timeout:.0f} s")
-        chunk = os.read(descriptor, 1 << 16)
-        if not chunk:
-            return bytes(chunks)
-        chunks += chunk

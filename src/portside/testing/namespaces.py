@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import os
 
-from portside.errors import NotPermitted, NotSupported, PortsideError, TimedOut, Vanished
+from portside.errors import NotPermitted, NotSupported, TimedOut
+from portside.system import forked, libc
+from portside.system.libc import CLONE_NEWNET, CLONE_NEWUSER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,10 +26,6 @@ if TYPE_CHECKING:
 
     Answer = TypeVar("Answer")
 
-CLONE_NEWUSER = 0x10000000  # include/uapi/linux/sched.h
-CLONE_NEWNET = 0x40000000
-PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
-PR_SET_DUMPABLE = 4
 NAMED = "/run/netns"
 TIMEOUT = 30.0
 
@@ -69,7 +67,7 @@ class Namespace:
     def _await_ready(self) -> None:
         assert self._holder is not None
         assert self._holder.stdout is not None
-        answer = _read_all(self._holder.stdout.fileno(), TIMEOUT, until=b"\n").decode().strip()
+        answer = forked.read_all(self._holder.stdout.fileno(), TIMEOUT, until=b"\n").decode().strip()
         if answer != "ready":
             number, _, reason = answer.partition(" ")
             raise NotPermitted(
@@ -139,18 +137,7 @@ class Namespace:
         self, function: Callable[..., Answer], *args: Any, uid: int | None = None, timeout: float = TIMEOUT
     ) -> Answer:
         """Return `function(*args)`, run inside by a forked child, as `uid` if given; its exception is raised here."""
-        reader, writer = os.pipe()
-        child = os.fork()
-        if child == 0:
-            os.close(reader)
-            _answer(writer, self, uid, function, args)
-        os.close(writer)
-        try:
-            answer = _read_all(reader, timeout)
-        finally:
-            os.close(reader)
-            _end(child)
-        return _unpack(answer)  # type: ignore[no-any-return]
+        return forked.call(lambda: self.enter(uid), function, *args, timeout=timeout)
 
     def enter(self, uid: int | None = None) -> None:
         """Move the calling process inside, for good, and become `uid`: for children that the caller forked."""
@@ -165,10 +152,7 @@ def setns(path: str, kind: int) -> None:
     """Move the calling thread into the namespace behind `path` (setns(2)); raise `OSError` if the kernel refuses."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        if hasattr(os, "setns"):  # Python 3.12
-            os.setns(descriptor, kind)
-        else:
-            _libc("setns", descriptor, kind)
+        libc.setns(descriptor, kind)
     finally:
         os.close(descriptor)
 
@@ -178,84 +162,10 @@ def become(uid: int) -> None:
     os.setgroups([])
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
-    _libc("prctl", PR_SET_DUMPABLE, 1, 0, 0, 0)  # changing user cleared it: /proc/PID would stay root's
+    libc.call(
+        "prctl", libc.PR_SET_DUMPABLE, 1, 0, 0, 0
+    )  # changing user cleared it: /proc/PID would stay root's
 
 
 def _same_user_namespace(pid: int) -> bool:
     return os.stat(f"/proc/{pid}/ns/user").st_ino == os.stat("/proc/self/ns/user").st_ino
-
-
-def _libc(name: str, *arguments: int) -> None:
-    import ctypes
-
-    if getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{name}: {os.strerror(number)}")
-
-
-def _answer(
-    writer: int,
-    scratch: Namespace,
-    uid: int | None,
-    function: Callable[..., object],
-    args: tuple[object, ...],
-) -> None:
-    """Enter, work, write the pickled outcome, exit: nothing of the parent's may run in this child afterwards."""
-    import pickle
-    import signal
-
-    try:
-        try:
-            scratch.enter(uid)
-            _libc(
-                "prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0
-            )  # after the change of user, which clears it
-            outcome = pickle.dumps((True, function(*args)))
-        except BaseException as error:
-            try:
-                outcome = pickle.dumps((False, error))
-                pickle.loads(outcome)
-            except Exception:
-                outcome = pickle.dumps((False, PortsideError("run in namespace", "", repr(error))))
-        with os.fdopen(writer, "wb") as file:
-            file.write(outcome)
-    finally:
-        os._exit(0)
-
-
-def _unpack(answer: bytes) -> Any:
-    import pickle
-
-    if not answer:
-        raise Vanished("run in namespace", "", "the child ended without an answer")
-    good, value = pickle.loads(answer)
-    if good:
-        return value
-    raise value
-
-
-def _read_all(descriptor: int, timeout: float, until: bytes = b"") -> bytes:
-    """Read to the end (or to `until`), for at most `timeout` seconds."""
-    import select
-    import time
-
-    deadline = time.monotonic() + timeout
-    chunks = bytearray()
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    while not (until and chunks.endswith(until)):
-        if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
-            raise TimedOut("wait for child", "", f"no answer in {timeout} s")
-        chunk = os.read(descriptor, 1 << 16)
-        if not chunk:
-            break
-        chunks += chunk
-    return bytes(chunks)
-
-
-def _end(child: int) -> None:
-    """Kill and reap a forked child, which has answered or has run out of time."""
-    import signal
-
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)

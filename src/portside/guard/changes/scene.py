@@ -15,7 +15,7 @@ from portside.guard.changes import apply, own_table, simulate, transition
 from portside.guard.changes.change import KEPT, Change, active
 from portside.guard.changes.wish import BLOCK
 from portside.record import Record
-from portside.system import admin_session, commands, journal, netns
+from portside.system import admin_session, commands, journal, scratch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _next(wish: Wish, scene: Scene) -> Change:
 def _as_nft_lists(changes: list[tuple[int, Wish]], looked_at: Wish) -> Table | None:
     few = [(number, _shortened(each, looked_at)) for number, each in changes]
     script = transition.script([], few, now=int(time.time()), exists=False)
-    listed = netns.run_in_new(lambda: _loaded(script)) if script else ""
+    listed = scratch.run(_loaded, script) if script else ""
     return next(iter(nft.from_json(listed).tables), None) if listed else None
 
 
