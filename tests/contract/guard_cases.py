@@ -87,6 +87,7 @@ TESTS = {
     "fib saddr type local": ([], [{}]),
     "fib saddr . iif oif exists": ([{}, INSIDE], []),
     "fib saddr . iif oif missing": ([], [{}]),
+    "fib saddr . mark . iif oif exists": ([{}, INSIDE], []),
     "ip saddr . tcp dport { 203.0.113.7 . 22, 192.0.2.0/24 . 80-90 }": ([{}, NEAR | port(85)], [port(80), NEAR]),
     "ip saddr . tcp dport != { 203.0.113.7 . 22 }": ([port(23), NEAR], [{}]),
     'iifname . tcp dport { "eth0" . 22, "eth1" . 80 }': ([{}, INSIDE | port(80)], [INSIDE, port(80)]),
@@ -193,6 +194,11 @@ WHOLE = [
     ("an unknown test before accept, and accept behind it", table("limit rate 1/second accept", "accept"), {22: YES}),
     ("two limits", table("limit rate 1/second accept", "tcp dport 22 limit rate 1/day drop", "accept"),
      {22: DEPENDS, 23: YES}),
+    ("a verdict by chance, each of them good", table("numgen random mod 2 vmap { 0 : accept, 1 : jump side }",
+     "drop", more="chain side { accept\n}"), {22: YES}),
+    ("a verdict by chance", table("numgen random mod 2 vmap { 0 : accept, 1 : drop }"), {22: DEPENDS}),
+    ("a verdict for some of the numbers", table("tcp dport 22 numgen random mod 3 vmap { 0 : drop, 1 : drop }",
+     policy="accept"), {22: DEPENDS, 23: YES}),
     ("an anonymous chain", table("tcp dport 22 jump {\nip saddr 203.0.113.7 accept\n}"), [({}, YES), (NEAR, NO)]),
     # hooks and priorities
     ("accept ends its own chain alone", table("accept", policy="accept") + table("tcp dport 22 drop", name="u"),
@@ -320,6 +326,9 @@ MATCHES = {
     "-m pkttype --pkt-type unicast": ([{}], []),
     "-m rpfilter": ([{}], []),
     "-m rpfilter --invert": ([], [{}]),
+    "-s 192.0.2.7 -m rpfilter": ([NEAR], [{}]),
+    "-m tcp -p tcp": ([{}], [UDP]),
+    "-m conntrack --ctstate NEW -p tcp --dport 22": ([{}], [port(23), UDP]),
     "-s 203.0.113.0/24 -i eth0": ([{}], [NEAR]),
     "-i eth+": ([{}, INSIDE], []),
     "! -i eth0": ([INSIDE], [{}]),
@@ -334,6 +343,7 @@ OPEN_MATCHES = [
     "-m statistic --mode random --probability 0.5", "-m time --timestart 08:00 --timestop 12:00",
     "-m string --string x --algo bm", "-m owner --uid-owner 0", "-m mac --mac-source 02:00:00:00:00:01",
     "-m u32 --u32 0x0=0x1", "-m length --length 60", "-m future --some thing", "-m set --match-set nosuch src",
+    "-m socket", "-m future",
 ]  # fmt: skip
 SAVED = [
     ("a chain of its own", saved("-A INPUT -j side", "-A side -s 203.0.113.7 -j ACCEPT", chains=":side - [0:0]\n"),

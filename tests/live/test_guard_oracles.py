@@ -1,13 +1,13 @@
-"""Two ways to say the same give the same: iptables and its translation, nft's text and its JSON; and --verify."""
+"""Two ways to say the same give the same: nft's text and its JSON; and --verify."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 
 import pytest
-from tests.guard_host import host, saved
+from tests.guard_host import host
+from tests.guard_rulesets import Nft
 from tests.support import require
 
 from portside.errors import PortsideError
@@ -16,65 +16,14 @@ from portside.guard.packet import Packet
 from portside.guard.reach import Judge, Listener
 from portside.system import scratch
 
-PAIRS = [
-    "-p tcp -m tcp --dport 22 -j ACCEPT",
-    "-p tcp -m tcp ! --dport 22 -j ACCEPT",
-    "-p tcp -m multiport --dports 22,80:443 -j ACCEPT",
-    "-s 203.0.113.0/24 -j ACCEPT",
-    "! -s 203.0.113.0/24 -j ACCEPT",
-    "-i eth0 -j ACCEPT",
-    "! -i eth+ -j ACCEPT",
-    "-m conntrack --ctstate NEW -j ACCEPT",
-    "-m conntrack ! --ctstate NEW -j ACCEPT",
-    "-p tcp -m tcp --tcp-flags SYN,ACK SYN -j ACCEPT",
-    "-p tcp --syn -j ACCEPT",
-    "-m iprange --src-range 192.0.2.3-192.0.2.7 -j ACCEPT",
-    "-m addrtype --dst-type LOCAL -j ACCEPT",
-    "-m mark --mark 0x1/0x3 -j ACCEPT",
-    "-p udp -m udp --sport 40000 --dport 1:53 -j ACCEPT",
-    "-m ttl --ttl-lt 65 -j ACCEPT",
-    "-m pkttype --pkt-type unicast -j ACCEPT",
-    "-p tcp -j REJECT --reject-with tcp-reset",
-]
-PACKETS = [
-    Packet(name, protocol, origin, "192.0.2.10", port)
-    for name, origins in (("eth0", ("192.0.2.5", "203.0.113.9", "198.51.100.1")), ("eth1", ("10.0.0.9",)))
-    for origin in origins
-    for protocol in ("tcp", "udp")
-    for port in (22, 53, 80, 100, 444)
-]
-ESTABLISHED = "-A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT"
-
 
 @pytest.fixture(scope="module")
-def translate():
-    require(shutil.which("iptables-translate"), "iptables-translate is not installed")
+def nft_reads():
     require(shutil.which("nft"), "nft is not installed")
     try:
         scratch.run(int)
     except PortsideError as error:
         require(False, str(error))
-
-    def to_nft(rule):
-        words = ["iptables-translate", "-A", "INPUT", *rule.split()]
-        said = subprocess.run(words, capture_output=True, text=True, timeout=30, check=True).stdout
-        return said.strip().strip("'").removeprefix("nft '").removeprefix("add rule ip filter INPUT ")
-
-    return to_nft
-
-
-@pytest.mark.parametrize("rule", PAIRS)
-def test_a_rule_and_its_translation_are_the_same_set_of_packets(translate, rule):
-    said = translate(rule)
-    text = (
-        "table ip filter { chain INPUT { type filter hook input priority 0; policy drop;\n"
-        f"ct state established accept\n{said}\n}}\n}}\n"
-    )
-    theirs = Judge(nft.from_json(scratch.nft_json_of(text)), host())
-    ours = Judge(saved(f"*filter\n:INPUT DROP [0:0]\n{ESTABLISHED}\n-A INPUT {rule}\nCOMMIT\n"), host())
-    verdicts = [ours.judge_packet(packet) for packet in PACKETS]
-    assert verdicts == [theirs.judge_packet(packet) for packet in PACKETS], said
-    assert "depends" not in verdicts
 
 
 TEXT = """table inet filter {
@@ -95,7 +44,7 @@ TEXT = """table inet filter {
 """
 
 
-def test_text_and_json_of_a_ruleset_are_the_same(translate, tmp_path):
+def test_text_and_json_of_a_ruleset_are_the_same(nft_reads, tmp_path):
     plain = tmp_path / "rules.nft"
     plain.write_text(TEXT)
     listed = tmp_path / "rules.json"
@@ -103,7 +52,16 @@ def test_text_and_json_of_a_ruleset_are_the_same(translate, tmp_path):
     assert reading.read_file(str(plain)) == reading.read_file(str(listed))
 
 
-def test_anonymous_chains_are_read(translate, tmp_path):
+@pytest.mark.parametrize("seed", range(0, 30, 3))
+def test_text_and_json_of_a_random_ruleset_are_the_same(nft_reads, tmp_path, seed):
+    text = Nft(seed).text()
+    plain, listed = tmp_path / "rules.nft", tmp_path / "rules.json"
+    plain.write_text(text)
+    listed.write_text(scratch.nft_json_of(text))
+    assert reading.read_file(str(plain)) == reading.read_file(str(listed))
+
+
+def test_anonymous_chains_are_read(nft_reads, tmp_path):
     plain = tmp_path / "rules.nft"
     plain.write_text(TEXT)
     judge = Judge(reading.read_file(str(plain)), host())
@@ -112,7 +70,7 @@ def test_anonymous_chains_are_read(translate, tmp_path):
     assert judge.judge_packet(Packet("eth0", "tcp", "203.0.113.7", "192.0.2.10", 82)) == "no"
 
 
-def test_a_text_that_does_not_load_is_an_error_of_ours(translate, tmp_path):
+def test_a_text_that_does_not_load_is_an_error_of_ours(nft_reads, tmp_path):
     broken = tmp_path / "rules.nft"
     broken.write_text("table inet filter { chain")
     with pytest.raises(PortsideError, match="nft"):
@@ -138,7 +96,7 @@ VERIFIED = """table inet filter {
 
 
 @pytest.mark.parametrize("uid", [None, 65534] if os.geteuid() == 0 else [None])
-def test_verify_asks_a_kernel(translate, space, uid):
+def test_verify_asks_a_kernel(nft_reads, space, uid):
     """As root and as nobody; the answers are held against packets, and a wrong answer is found out."""
     ruleset = nft.from_json(scratch.nft_json_of(VERIFIED))
     found, agrees, differs = space.call(_verified, ruleset, uid=uid, timeout=100)

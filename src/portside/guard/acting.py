@@ -118,7 +118,19 @@ class Acting:
         self.accepted += accepted
         (self.going if verdict.kind == "jump" else self.returned).extend(fell.items())
 
+    def _by_chance(self, lookup: VerdictMap, state: State, node: int) -> None:
+        for number, (_, verdict) in enumerate(lookup.entries):
+            part = node
+            if number < len(lookup.entries) - 1:
+                asked = self.engine.space.question(f"{self.because}: {lookup.random} picks {number}")
+                part = self.manager.both(node, asked)
+            self.obey(verdict, state, part)
+            node = self.manager.less(node, part)
+
     def _look_up(self, lookup: VerdictMap, state: State, node: int) -> None:
+        if lookup.random:
+            self._by_chance(lookup, state, node)
+            return
         try:
             values = tuple(self.engine.value(key, state) for key in lookup.keys)
         except Missing:

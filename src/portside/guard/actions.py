@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _FINAL = ("accept", "drop", "return", "continue")
 _PORTS = FIELDS["th dport"]
-_RANDOM = ("numgen", "jhash", "symhash")
+RANDOM = ("numgen", "jhash", "symhash")
 
 
 def action(kind: str, what: Any, family: str, find: Finder) -> list[Any]:
@@ -154,7 +154,7 @@ def _mapped(kind: str, wanted: str, what: dict[str, Any], family: str, find: Fin
     to, port = what.get("addr"), what.get("port")
     by_address = isinstance(to, dict) and "map" in to
     mapping = (to if by_address else port)["map"]  # type: ignore[index]
-    chance = next((word for word in _RANDOM if word in mapping["key"]), "")
+    chance = next((word for word in RANDOM if word in mapping["key"]), "")
     found = () if chance else keys(mapping["key"], family)
     choices = []
     for value, data in _pairs(mapping, find):

@@ -146,10 +146,18 @@ def _options(words: list[Word]) -> Iterator[Option]:
             target_name = values[0]
             yield Option("", name, negated, tuple(values))
         else:
-            if name == "-p" and not module:
+            if name == "-p":
                 implied = _IMPLIED.get(values[0], values[0])
-            where = "-j" if target_name else "" if len(name) == 2 else module or implied
+            owner = implied if implied and name in _OF_PROTOCOLS else module or implied
+            where = "-j" if target_name else "" if len(name) == 2 else owner
             yield Option(where, name, negated, tuple(values))
+
+
+# options that belong to the protocol, whatever module was named last
+_OF_PROTOCOLS = frozenset((
+    "--sport", "--dport", "--source-port", "--destination-port", "--tcp-flags", "--syn", "--tcp-option",
+    "--icmp-type", "--icmpv6-type",
+))  # fmt: skip
 
 
 class SavedRules:

@@ -74,9 +74,10 @@ def matches(options: list[Option], family: str, sets: Mapping[str, IpSet]) -> li
     notes = any(one.module == "recent" and one.name == "--set" for one in options)
     for option in options:
         module = option.module
-        if module == "-j" or option.name in ("-j", "-g", "-m"):
-            if option.name == "-m" and module in _ABSENT:
-                made.append(Match((Key("nfproto"),), ()))
+        if module == "-j" or option.name in ("-j", "-g"):
+            continue
+        if option.name == "-m":
+            made += _module(module, alone=all(one.module != module or one is option for one in options))
             continue
         if module == "recent" and option.name == "--set":
             made.append(Match((), ((),), option.negated))  # it puts the source into the list, and passes
@@ -96,6 +97,17 @@ def matches(options: list[Option], family: str, sets: Mapping[str, IpSet]) -> li
     return made
 
 
+def _module(module: str, *, alone: bool) -> list[Made]:
+    """Return what a module asks by its name; `alone`: none of its options are given."""
+    if module in _ABSENT:
+        return [Match((Key("nfproto"),), ())]
+    if not alone or module in _SILENT or _OPEN.get(module) == "":
+        return []
+    if module == "rpfilter":
+        return [fits("reverse path", (1, 1))]
+    return [Unknown(module, _OPEN.get(module, "unreadable"))]
+
+
 def _one(option: Option, family: str) -> list[Made]:
     maker = _MAKERS.get((option.module, option.name)) or _MAKERS.get(("", option.name))
     if option.module in _PORTED and option.name in _PORT_OPTIONS:
@@ -112,6 +124,7 @@ def _one(option: Option, family: str) -> list[Made]:
     return [Unknown(f"{option.module} {option.text}".strip(), "unreadable")]
 
 
+_SILENT = {*_PORTED, "icmp", "icmp6"}  # they ask nothing without an option
 _QUIET = {"--syn-option", "--return-nomatch"}
 _PORT_OPTIONS = {
     "--sport": "sport",
@@ -309,9 +322,11 @@ def _reverse_path(option: Option, family: str) -> Match:
 
 
 def _group(field: str) -> Maker:
-    return lambda option, family: fits(
-        field, (int(option.values[0], 0), int(option.values[0], 0)), negated=option.negated
-    )
+    def made(option: Option, family: str) -> Made:
+        number = 0 if option.values[0] == "default" else int(option.values[0], 0)  # /etc/iproute2/group
+        return fits(field, (number, number), negated=option.negated)
+
+    return made
 
 
 def _sets(option: Option, family: str, sets: Mapping[str, IpSet]) -> list[Made]:

@@ -71,13 +71,17 @@ class Verdict(Record):
 
 
 class VerdictMap(Record):
-    """A verdict looked up by fields; `default` where nothing matches (`None`: the rule goes on)."""
+    """A verdict looked up by fields; `default` where nothing matches (`None`: the rule goes on).
+
+    `random`: which of the entries nobody can tell, each is possible, and no other.
+    """
 
     keys: tuple[Key, ...]
     entries: tuple[tuple[Box, Verdict], ...]
     default: Verdict | None = None
     name: str = ""
     open: str = ""
+    random: str = ""
 
 
 class Nat(Record):

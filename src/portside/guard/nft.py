@@ -9,7 +9,7 @@ place of the same chain.  Reference: libnftables-json(5).
 from __future__ import annotations
 
 from portside.errors import BadReply
-from portside.guard.actions import action
+from portside.guard.actions import RANDOM, action
 from portside.guard.fields import FIELDS
 from portside.guard.model import Chain, Key, Match, Note, Rule, Ruleset, Table, Unknown, Verdict, VerdictMap
 from portside.guard.nfttext import rule_text
@@ -131,7 +131,9 @@ class Reader:
             return [Note(kind)]
         try:
             if kind == "match":
-                return [self.match(family, table, what)]
+                made = self.match(family, table, what)
+                asks_tcp = isinstance(what["left"], dict) and "tcp option" in what["left"]
+                return [Match((Key("l4proto"),), (((6, 6),),)), made] if asks_tcp else [made]
             if kind == "vmap":
                 return [self.verdict_map(family, table, what)]
             return action(kind, what, family, self.sets.finder(family, table))
@@ -160,9 +162,12 @@ class Reader:
 
     def verdict_map(self, family: str, table: str, what: dict[str, Any]) -> VerdictMap:
         """Return a verdict map, of a named map or of its own braces."""
-        found = keys(what["key"], family)
         named = self.sets.named(family, table, what["data"])
         pairs = named.elements if named is not None else what["data"]["set"]
+        chance = next((word for word in RANDOM if word in what["key"]), "")
+        if chance:
+            return _by_chance(chance, what["key"][chance], pairs)
+        found = keys(what["key"], family)
         entries, default = [], None
         for value, verdict in pairs:
             made = _verdict(verdict)
@@ -177,6 +182,15 @@ class Reader:
             named.name if named is not None else "",
             named.open if named is not None else "",
         )
+
+
+def _by_chance(kind: str, what: Any, pairs: list[Any]) -> VerdictMap:
+    """Return the map of a number by chance: each verdict, and going on where some number has none."""
+    numbers = {one for value, _ in pairs for one in (value if isinstance(value, list) else [value])}
+    verdicts = [_verdict(verdict) for _, verdict in pairs]
+    if len(numbers) < what.get("mod", 0) or any(not isinstance(one, int) for one in numbers):
+        verdicts.append(Verdict("continue"))
+    return VerdictMap((), tuple(((), verdict) for verdict in verdicts), random=kind)
 
 
 def _place(body: dict[str, Any], chain: str) -> tuple[str, str, str]:
@@ -232,6 +246,12 @@ def _single(key: Key, op: str, right: Any) -> Match:
         raise Unreadable(f"the operator {op}")
     if isinstance(right, dict) and "&" in right:
         raise Unreadable("a computed value")
+    if key.field.startswith("ct original ip") and isinstance(right, str):
+        value = number(
+            right, field
+        )  # nft up to 1.1 lists a prefix there shifted down to the end of the address
+        if 1 < value < 1 << field.width - 8:
+            raise Unreadable(f"{key.field} {right}")
     return Match((key,), boxes(right, (key,)), op == "!=")
 
 

@@ -112,7 +112,8 @@ def _ct(what: dict[str, Any], family: str) -> str:
 
 def _fib(what: dict[str, Any], family: str) -> str:
     flags = what.get("flags", [])
-    flags = sorted([flags] if isinstance(flags, str) else flags)
+    # the mark chooses a routing table where routing rules say so, of which a note tells (Environment.policy_routing)
+    flags = sorted({flags} if isinstance(flags, str) else set(flags) - {"mark"})
     result = what.get("result")
     if result == "type" and flags in (["daddr"], ["saddr"]):
         return f"fib {flags[0]} type"

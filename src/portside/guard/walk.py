@@ -221,7 +221,7 @@ class Walk:
                 case Verdict():
                     return statement
                 case VerdictMap():
-                    return self._look_up(statement)
+                    return self._look_up(statement, where)
                 case Nat():
                     if self._translate(statement, where):
                         return Verdict("accept")
@@ -241,7 +241,9 @@ class Walk:
             inside = (timed or bool(test.open)) and self.ask(named)
         return inside != test.negated
 
-    def _look_up(self, lookup: VerdictMap) -> Verdict | None:
+    def _look_up(self, lookup: VerdictMap, where: str) -> Verdict | None:
+        if lookup.random:
+            return lookup.entries[self._pick(where, lookup.random, len(lookup.entries))][1]
         values = [self._value(key) for key in lookup.keys]
         for box, verdict in lookup.entries:
             if self._inside((box,), values):
@@ -249,6 +251,10 @@ class Walk:
         if lookup.open and self.ask(f"{lookup.name} has it"):
             return Verdict("accept" if self.ask(f"{lookup.name} lets it pass") else "drop")
         return lookup.default
+
+    def _pick(self, where: str, chance: str, count: int) -> int:
+        """Return which of several is taken by chance."""
+        return next((n for n in range(count - 1) if self.ask(f"{where}: {chance} picks {n}")), count - 1)
 
     def _inside(self, boxes: tuple[Box, ...], values: list[Value]) -> bool:
         return any(
@@ -315,11 +321,7 @@ class Walk:
             return False
         addresses, ports = nat.address, nat.port
         if nat.random:
-            names = range(len(nat.choices) - 1)
-            pick = next(
-                (n for n in names if self.ask(f"{where}: {nat.random} picks {n}")), len(nat.choices) - 1
-            )
-            _, addresses, ports = nat.choices[pick]
+            _, addresses, ports = nat.choices[self._pick(where, nat.random, len(nat.choices))]
         elif nat.choices:
             values = [self._value(key) for key in nat.keys]
             found = next((one for one in nat.choices if self._inside((one[0],), values)), None)
