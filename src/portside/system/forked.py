@@ -17,7 +17,7 @@ from portside.system import libc
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, NoReturn, TypeVar
+    from typing import Any, TypeVar
 
     Answer = TypeVar("Answer")
 
@@ -53,7 +53,7 @@ def call(
 
 def _answer(
     writer: int, enter: Callable[[], None], function: Callable[..., object], arguments: tuple[Any, ...]
-) -> NoReturn:
+) -> None:
     """In the child: enter, work, write the pickled outcome, and end without anything else: no handler, no flush."""
     import pickle
 
