@@ -8,6 +8,7 @@ from portside.use.relay.rules import (
     FIRST,
     IDLE,
     LINGERED,
+    QUIET,
     SECOND,
     AtEof,
     Rules,
@@ -43,6 +44,28 @@ def test_a_direction_ends_once():
 def test_over_at_once():
     made = session(second=AtEof(then=0))
     assert made.ended(SECOND, 101)
+    made.expire(101)
+    assert made.over == LINGERED
+
+
+def test_over_once_what_was_read_is_delivered():
+    made = session(second=AtEof(then=0))
+    made.holding = True
+    made.ended(SECOND, 101)
+    made.expire(150)
+    assert not made.over
+    made.holding = False
+    made.expire(150)
+    assert made.over == LINGERED
+
+
+def test_over_once_a_drained_source_is_quiet():
+    made = session(second=AtEof(then=0, drains=True))
+    made.ended(SECOND, 101)
+    made.moved(101.05)
+    made.expire(101.05 + QUIET - 0.01)
+    assert not made.over
+    made.expire(101.05 + QUIET)
     assert made.over == LINGERED
 
 

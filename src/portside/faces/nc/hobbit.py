@@ -96,7 +96,7 @@ def _how(typed: Typed) -> Talk:
     busybox = typed.dialect == BUSYBOX
     waits = None if busybox else typed.number("w", "wait-time")
     rules = Rules(
-        at_eof=(AtEof(busybox or quits is not None, quits), AtEof(False, 0.0)),
+        at_eof=(AtEof(busybox or quits is not None, quits), AtEof(False, 0.0, drains=True)),
         idle=None if waits is None else float(waits),
         pace=float(typed.number("i", "interval time") or 0),
     )

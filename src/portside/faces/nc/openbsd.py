@@ -1,7 +1,8 @@
 """OpenBSD's nc at work: which connections are made or waited for, in which order, and what is told of them.
 
 The end-of-file rules, measured on Debian's 1.219: the end of standard input is told to the peer with -N or -q alone;
-a client goes on sending after the peer has ended, a listener does not; -q SECONDS bounds what follows either end.
+a client goes on sending after the peer has ended, a listener sends what its input has at hand; -q SECONDS bounds what
+follows the end of standard input.
 """
 
 from __future__ import annotations
@@ -89,9 +90,12 @@ def how(options: Options) -> Talk:
     """Return how a session runs: a client's or a listener's."""
     quits = options.quit_after if options.quit_after is not None and options.quit_after >= 0 else None
     tells = options.has("N") or quits is not None
-    after_peer = 0.0 if options.has("l") or options.receives else None if quits is None else float(quits)
+    after_peer = 0.0 if options.has("l") or options.receives else None
     rules = Rules(
-        at_eof=(AtEof(tells, None if quits is None else float(quits)), AtEof(False, after_peer)),
+        at_eof=(
+            AtEof(tells, None if quits is None else float(quits)),
+            AtEof(False, after_peer, drains=not options.receives),
+        ),
         idle=None if options.timeout is None or options.has("l") else float(options.timeout),
         pace=float(options.interval),
     )

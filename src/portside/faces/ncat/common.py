@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 def how(options: Options) -> Talk:
     """Return how a session with standard input and output runs: Ncat's published end-of-file rule."""
     goes_on = options.keep and not options.listen
+    tells = not (options.no_shutdown or (options.receive_only and not options.listen))
     after_input = 0.0 if options.send_only else options.quit_after
     rules = Rules(
-        at_eof=(AtEof(not options.no_shutdown, after_input), AtEof(False, None if goes_on else 0.0)),
+        at_eof=(AtEof(tells, after_input), AtEof(False, None if goes_on else 0.0, drains=True)),
         carries=(not options.receive_only, not options.send_only),
         idle=options.idle,
         pace=options.delay,

@@ -37,6 +37,12 @@ class Member:
         self.waiting: deque[memoryview] = deque()
         self.size = 0
         self.moved = 0.0  # when it last took something
+        self.ended = False  # it sends nothing more, and goes when it has what waits for it
+
+    @property
+    def awaits(self) -> bool:
+        """Whether something is on its way to it."""
+        return bool(self.waiting) or self.end.unsent
 
 
 class Hub:
@@ -103,9 +109,9 @@ class Hub:
         member = self.members.get(descriptor)
         if member is None:
             return
-        if member.waiting or member.end.unsent:
+        if member.awaits:
             self._send(member)
-        if member.end.source in self.members and not self._paused:
+        if member.end.source in self.members and not (self._paused or member.ended):
             self._receive(member)
 
     def _receive(self, member: Member) -> None:
@@ -118,7 +124,8 @@ class Hub:
                 self._leave(member)
                 return
             if not size:
-                self._leave(member)
+                member.ended = True
+                self._watch(member)
                 return
             self._deliver(member, bytes(self._scratch[:size]))
             if not member.end.buffered:
@@ -172,15 +179,18 @@ class Hub:
         except OSError:
             self._leave(member)
             return
-        self._watch(member)
         if not member.waiting and self._ended and self._tell:
             member.end.shut()
+        self._watch(member)
         self._judge_pause()
 
     def _watch(self, member: Member) -> None:
-        """Wait for what can be done with a client now; not at all where that is nothing."""
-        events = 0 if self._paused else READ
-        if member.waiting or member.end.unsent:
+        """Wait for what can be done with a client now; not at all where that is nothing, and it goes if it has ended."""
+        if member.ended and not member.awaits:
+            self._leave(member)
+            return
+        events = 0 if self._paused or member.ended else READ
+        if member.awaits:
             events |= WRITE
         if events:
             self._driver.watch(member.end.source, events, self._ready)
@@ -192,7 +202,7 @@ class Hub:
         paused = any(each.size >= _PAUSE_AT for each in self.members.values())
         if paused != self._paused:
             self._paused = paused
-            for member in self.members.values():
+            for member in list(self.members.values()):
                 self._watch(member)
             if paused:
                 self._driver.after(_STALLED / 3, self._drop_stalled)

@@ -70,6 +70,11 @@ class Flow:
         """Move what can be moved now, some chunks at most; return how many bytes were delivered.  Raises Broke."""
         raise NotImplementedError
 
+    @property
+    def holds(self) -> bool:
+        """Whether something was read and is not delivered yet."""
+        return False
+
     def instead(self) -> Flow:
         """Return the flow that goes on from here: usually this one."""
         return self
@@ -157,6 +162,10 @@ class Copy(Flow):
             self.keep(data[taken:])
         self._full = self._full + 1 if self._splices and size >= _BULK else 0
         return taken
+
+    @property
+    def holds(self) -> bool:  # noqa: D102 (as Flow says)
+        return bool(self._pending) or self.sink.unsent
 
     def keep(self, data: memoryview) -> None:
         """Take what was read and not delivered yet."""
@@ -293,6 +302,10 @@ class Piped(Flow):
                 self._refused = True
                 break
         return self.total - before
+
+    @property
+    def holds(self) -> bool:  # noqa: D102 (as Flow says)
+        return bool(self._held)
 
     def _fill(self) -> bool:
         self._held = os.splice(self.source.source, self._writer, CHUNK, flags=_FLAGS)

@@ -75,7 +75,7 @@ class Relay:
             self._move(FIRST)
         if second == descriptor and not self.session.over:
             self._move(SECOND)
-        if self._changed or self.session.over:
+        if self._changed or self.session.over or self.session.closing:
             self._after()
 
     def _awaited(self, direction: int) -> int:
@@ -120,6 +120,9 @@ class Relay:
 
     def _after(self) -> None:
         """Watch what is waited for, wake up in time, or clean up."""
+        if self.session.closing:
+            self.session.holding = self._is_holding(self.session.closing.drains)
+            self.session.expire(self.driver.now())
         if self.session.over:
             self._finish()
             return
@@ -133,6 +136,14 @@ class Relay:
         if wanted != self._watched:
             self._watch(wanted)
         self._set_alarm()
+
+    def _is_holding(self, drains: bool) -> bool:
+        """Whether the direction that still runs has read something, or (`drains`) waits for its sink."""
+        for direction in _DIRECTIONS:
+            if self.session.runs(direction):
+                flow = self.flows[direction]
+                return flow.holds or (drains and flow.waits == SINK)
+        return False
 
     def _watch(self, wanted: dict[int, int]) -> None:
         for descriptor in self._watched:

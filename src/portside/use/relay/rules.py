@@ -23,11 +23,14 @@ class AtEof(Record):
     """What follows when a direction has come to its end and its last byte was delivered.
 
     `tell` shuts the other end's write side.  `then` is for how many seconds the session goes on (0: not at all, None:
-    until the other direction ends too).
+    until the other direction ends too).  What was read is always delivered before a session that goes on not at all
+    is over; with `drains` also what the other direction's source goes on giving, until it is quiet for a moment: it
+    was on its way before the end came.
     """
 
     tell: bool = True
     then: float | None = None
+    drains: bool = False
 
 
 class Rules(Record):
@@ -45,12 +48,14 @@ class Rules(Record):
 
 
 FORWARD = Rules()
+QUIET = 0.1  # seconds without a byte after which a source that is drained has nothing on its way
 
 
 class Session:
     """The state of one session: feed it what happened, it says what to do.
 
     `over` is empty while the session runs, then one of the words above; `failures` are the errors of broken ends.
+    `closing` says that it ends as soon as nothing is left to deliver; whether something is, `holding` has to say then.
     """
 
     def __init__(self, rules: Rules, now: float) -> None:
@@ -60,6 +65,8 @@ class Session:
         self._running = list(rules.carries)
         self._moved = now
         self._until: float | None = None
+        self.closing: AtEof | None = None
+        self.holding = False
         if not any(self._running):
             self.over = ENDED
 
@@ -70,6 +77,8 @@ class Session:
     def moved(self, now: float) -> None:
         """Take note that bytes moved."""
         self._moved = now
+        if self.closing is not None and self.closing.drains:
+            self._until = now + QUIET
 
     def ended(self, direction: int, now: float) -> bool:
         """Take note that a direction has delivered its last byte; return whether the other end is to be told."""
@@ -80,9 +89,10 @@ class Session:
         if not any(self._running):
             self.over = self.over or ENDED
         elif rule.then is not None:
-            self._until = now + rule.then if self._until is None else min(self._until, now + rule.then)
             if rule.then <= 0:
-                self.over = LINGERED
+                self.closing = rule
+            then = QUIET if rule.then <= 0 and rule.drains else rule.then
+            self._until = now + then if self._until is None else min(self._until, now + then)
         return rule.tell
 
     def refused(self, direction: int, error: OSError) -> None:
@@ -102,7 +112,8 @@ class Session:
         """Return when `expire` has to be asked next, None if nothing is timed."""
         if self.over:
             return None
-        times = [] if self._until is None else [self._until]
+        until = self._ends_at()
+        times = [] if until is None else [until]
         if self.rules.idle is not None:
             times.append(self._moved + self.rules.idle)
         return min(times, default=None)
@@ -111,7 +122,11 @@ class Session:
         """End the session if one of its times has run out."""
         if self.over:
             return
-        if self._until is not None and now >= self._until:
+        until = self._ends_at()
+        if until is not None and now >= until:
             self.over = LINGERED
         elif self.rules.idle is not None and now >= self._moved + self.rules.idle:
             self.over = IDLE
+
+    def _ends_at(self) -> float | None:
+        return None if self.closing and self.holding else self._until
