@@ -345,3 +345,34 @@ def test_datagrams_of_many_peers():
                 assert started.reads(3) == data
             started.writes(b"answer")
             assert (one.recv(100), two.recv(100)) == (b"answer", b"answer")
+
+
+@pytest.mark.parametrize("name", NCATS)
+def test_a_program_for_each_peer_of_datagrams(name):
+    """All are served at once; an empty datagram is the end of one's input; no more than -m are let in."""
+    words = ["-u", "-k", "-m", "2", "-c", "while read x; do echo $NCAT_PROTO $NCAT_REMOTE_PORT $x; done"]
+    started, port = listening(*words, name=name)
+    with started, contextlib.ExitStack() as stack:
+        one, two, three = (stack.enter_context(socket.socket(type=socket.SOCK_DGRAM)) for _ in range(3))
+        for said in (b"first", b"again"):
+            for peer in (one, two):
+                assert answer(peer, port, said) == b"UDP %d %s\n" % (peer.getsockname()[1], said)
+        three.sendto(b"too many\n", ("127.0.0.1", port))
+        started.says(rb"New connection denied: connection limit reached \(2\)")
+        one.sendto(b"", ("127.0.0.1", port))
+        two.sendto(b"", ("127.0.0.1", port))
+        three.settimeout(0.2)
+        for _ in range(100):  # until the first two are gone
+            three.sendto(b"now\n", ("127.0.0.1", port))
+            with contextlib.suppress(TimeoutError):
+                assert three.recv(100).endswith(b" now\n")
+                break
+        else:
+            pytest.fail("the third is not let in")
+        three.sendto(b"", ("127.0.0.1", port))
+
+
+def answer(peer, port, said):
+    peer.settimeout(3 * PATIENCE)
+    peer.sendto(said + b"\n", ("127.0.0.1", port))
+    return peer.recv(100)

@@ -1,9 +1,9 @@
 """When each netcat tells of an end of file and when it ends: ours beside its model, every row of one table.
 
-The peer is a plain socket.  `told`: our input ends; is the peer told?  `then`: does the program end by itself after that,
-and not before so many seconds?  `peer`: the peer has ended, our input is open and silent; does the program end?  `data`:
-the same, our input being a file that the peer takes no byte of before it has ended; does all of it arrive?  Two words
-with a bar between them are the model's and ours: the differences that docs/comparison.md gives the reasons of.
+The peer is a plain socket.  `told`: our input ends; is the peer told?  `then`: does the program end by itself after
+that, and not before so many seconds?  `peer`: the peer has ended, our input is open and silent; does the program end?
+`data`: the same, our input being a file that the peer takes no byte of before it has ended; does all of it arrive?
+Two words with a bar are the model's and ours: the differences that docs/comparison.md gives the reasons of.
 """
 
 from __future__ import annotations

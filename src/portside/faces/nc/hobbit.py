@@ -14,6 +14,7 @@ from portside.use import sockets
 from portside.use.netcat.talk import PIECE, Talk, talk
 from portside.use.options import SocketOptions, apply
 from portside.use.relay.ends import SocketEnd
+from portside.use.relay.flows import AFTER, LINES
 from portside.use.relay.rules import AtEof, Rules
 
 TYPE_CHECKING = False
@@ -101,7 +102,8 @@ def _how(typed: Typed) -> Talk:
         pace=float(typed.number("i", "interval time") or 0),
     )
     piece = PIECE if typed.has("u") else 0
-    return Talk(rules=rules, crlf=typed.has("C"), telnet=typed.has("t"), piece=piece)
+    pauses = (AFTER, AFTER) if busybox else (LINES, AFTER)
+    return Talk(rules=rules, crlf=typed.has("C"), telnet=typed.has("t"), piece=piece, pauses=pauses)
 
 
 def _session(typed: Typed, connection: socket) -> None:

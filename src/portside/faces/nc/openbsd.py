@@ -7,6 +7,8 @@ follows the end of standard input.
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 
 from portside.errors import PortsideError
@@ -16,6 +18,7 @@ from portside.use import sockets
 from portside.use.netcat.talk import Talk, talk
 from portside.use.options import SocketOptions, apply, sign
 from portside.use.relay.ends import SocketEnd
+from portside.use.relay.flows import LINES
 from portside.use.relay.rules import AtEof, Rules
 
 TYPE_CHECKING = False
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
 _SCAN_SECONDS = 3  # how long a UDP port is given to refuse, without -w
 _PIECE = 16384
+_IN_PROGRESS = os.strerror(errno.EINPROGRESS)  # what the model finds in errno when its time has run out
 
 
 def run(words: list[str]) -> int:
@@ -105,6 +109,7 @@ def how(options: Options) -> Talk:
         crlf=options.has("C"),
         telnet=options.has("t"),
         piece=_PIECE if options.has("u") or options.receives or options.interval else 0,
+        pauses=(LINES, ""),
         receives=options.receives,
     )
 
@@ -243,7 +248,7 @@ def _teller(
         numeric = address.place[0]
         shown = host if host == numeric else f"{host} ({numeric})"
         said = reason(error)
-        said = said if said == "timed out" else f"failed: {said}"
+        said = f"timed out: {_IN_PROGRESS}" if said == "timed out" else f"failed: {said}"
         tell(f"nc: connect to {shown} port {port} ({named}) {said}")
 
     return told

@@ -58,6 +58,8 @@ HELP = f"""\
 \tPorts are numbers, ranges lo-hi, or names of services"""
 
 _INT_MAX = (1 << 31) - 1
+_TOS_MAX = 255
+_HEX = "0123456789abcdefABCDEF"
 _TOS = {
     "af11": 0x28, "af12": 0x30, "af13": 0x38, "af21": 0x48, "af22": 0x50, "af23": 0x58,
     "af31": 0x68, "af32": 0x70, "af33": 0x78, "af41": 0x88, "af42": 0x90, "af43": 0x98,
@@ -168,14 +170,17 @@ def number(text: str, what: str, least: int, most: int) -> int:
 def _tos(text: str) -> int:
     if text in _TOS:
         return _TOS[text]
-    try:
-        octal = text[:1] == "0" and text.isdecimal()
-        value = int(text, 8 if octal else 0)
-    except ValueError:
-        value = -1
-    if not 0 <= value <= 255:
-        raise Refused(f"nc: illegal tos value {text}")
-    return value
+    if text[:2] == "0x":
+        digits = text[2 : len(text) - len(text[2:].lstrip(_HEX))]  # as strtol(3): up to what is none
+        value = int(digits or "0", 16)
+        if value <= _TOS_MAX:
+            return value
+    else:
+        try:
+            return number(text, "", 0, _TOS_MAX)
+        except Refused:
+            pass
+    raise Refused(f"nc: illegal tos value {text}")
 
 
 def _checked(options: Options, operands: list[str]) -> Options:

@@ -8,11 +8,13 @@ from portside.use import sockets
 from portside.use.netcat.dump import Dump
 from portside.use.netcat.talk import PIECE, Talk
 from portside.use.relay.ends import SocketEnd
+from portside.use.relay.flows import BEFORE
 from portside.use.relay.rules import AtEof, Rules
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from socket import socket
+    from typing import Any
 
     from portside.faces.ncat.options import Options
     from portside.system.tls import Tls
@@ -36,6 +38,7 @@ def how(options: Options) -> Talk:
         crlf=options.crlf,
         telnet=options.telnet,
         piece=PIECE if options.udp else 0,
+        pauses=(BEFORE, BEFORE),
     )
 
 
@@ -66,6 +69,7 @@ def child_relay(end: SocketEnd, options: Options) -> Relay:
     """Join a connection to a program, until the program has closed its output; returns the relay."""
     from portside.system import children
     from portside.use.relay.driver import Driver
+    from portside.use.relay.flows import Copy
     from portside.use.relay.relay import Relay
 
     variables = environment(end.connection, "UDP" if options.udp else "TCP")
@@ -73,7 +77,11 @@ def child_relay(end: SocketEnd, options: Options) -> Relay:
     rules = Rules(at_eof=(AtEof(True, None), AtEof(True, 0.0)), idle=options.idle, pace=options.delay)
     try:
         with Driver() as driver:
-            relay = Relay(driver, end, SocketEnd(child.channel), rules)
+            program = SocketEnd(child.channel)
+            flows = (
+                (Copy(end, program, pace=BEFORE), Copy(program, end, pace=BEFORE)) if options.delay else None
+            )
+            relay = Relay(driver, end, program, rules, flows=flows)
             relay.start()
             driver.run()
     finally:
@@ -81,11 +89,11 @@ def child_relay(end: SocketEnd, options: Options) -> Relay:
     return relay
 
 
-def environment(connection: socket, protocol: str) -> dict[str, str]:
-    """Return the NCAT_* variables that tell a child who is at both ends."""
+def environment(connection: socket, protocol: str, peer: Any = None) -> dict[str, str]:
+    """Return the NCAT_* variables that tell a child who is at both ends (`peer`: where it is not connected)."""
     if connection.family not in (sockets.V4, sockets.V6):
         return {"NCAT_PROTO": protocol}
-    local, remote = connection.getsockname(), connection.getpeername()
+    local, remote = connection.getsockname(), peer or connection.getpeername()
     return {
         "NCAT_REMOTE_ADDR": remote[0],
         "NCAT_REMOTE_PORT": str(remote[1]),

@@ -64,17 +64,6 @@ def wait_for_first(bound: list[socket.socket], access: Access) -> tuple[socket.s
             return chosen, peer
 
 
-def bound_again(connected: socket.socket) -> socket.socket:
-    """Replace a socket that is connected to one peer by one at its place that takes all.  Raises OSError."""
-    family, place = connected.family, connected.getsockname()
-    connected.close()
-    made = socket.socket(family, socket.SOCK_DGRAM)
-    if family == socket.AF_INET6:
-        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-    made.bind(place)
-    return made
-
-
 class Crowd:
     """Many peers on bound sockets: all they send goes to standard output, standard input to each of the latest."""
 

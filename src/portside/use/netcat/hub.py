@@ -185,7 +185,7 @@ class Hub:
         self._judge_pause()
 
     def _watch(self, member: Member) -> None:
-        """Wait for what can be done with a client now; not at all where that is nothing, and it goes if it has ended."""
+        """Wait for what can be done with a client now; one that has ended goes where that is nothing."""
         if member.ended and not member.awaits:
             self._leave(member)
             return

@@ -11,7 +11,7 @@ import os
 from portside.record import Record
 from portside.use.relay.driver import Driver
 from portside.use.relay.ends import End, SocketEnd
-from portside.use.relay.flows import Copy, Flow, choose
+from portside.use.relay.flows import AFTER, Copy, Flow, choose
 from portside.use.relay.relay import Relay
 from portside.use.relay.rules import FIRST, FORWARD, SECOND, Rules
 
@@ -28,8 +28,8 @@ class Talk(Record):
 
     `reads` standard input, `writes` standard output; `crlf` translates line ends that go out, `telnet` refuses what
     comes in of telnet's negotiation; `piece` is the most that is read at once and so the size of a datagram (0: as
-    much as there is); `receives` ends the session after so many reads from the network (0: never).  `dump` keeps
-    all bytes.
+    much as there is); `pauses` says where those of the rules lie, outward and inward; `receives` ends the session
+    after so many reads from the network (0: never).  `dump` keeps all bytes.
     """
 
     rules: Rules = FORWARD
@@ -38,6 +38,7 @@ class Talk(Record):
     crlf: bool = False
     telnet: bool = False
     piece: int = 0
+    pauses: tuple[str, str] = (AFTER, AFTER)
     receives: int = 0
     dump: Dump | None = None
 
@@ -73,10 +74,11 @@ def _flows(near: End, far: SocketEnd, how: Talk) -> tuple[Flow, Flow]:
     stepwise = bool(how.piece or how.rules.pace or how.receives)
     if not (stepwise or how.crlf or how.telnet or how.dump):
         return choose(near, far), choose(far, near)
-    size, steady = how.piece or PIECE, bool(how.rules.pace)
-    outgoing = Copy(near, far, _outgoing(how), chunk=size, steady=steady)
+    size = how.piece or PIECE
+    there, here = how.pauses if how.rules.pace else ("", "")
+    outgoing = Copy(near, far, _outgoing(how), chunk=size, pace=there)
     back = _incoming(how, outgoing, far)
-    return outgoing, Copy(far, near, back, chunk=size, reads=how.receives, steady=steady)
+    return outgoing, Copy(far, near, back, chunk=size, reads=how.receives, pace=here)
 
 
 def _outgoing(how: Talk) -> Change | None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     Change = Callable[[bytes], bytes]
 
 NOTHING, SOURCE, SINK = 0, 1, 2  # what a flow waits for
+BEFORE, AFTER, LINES = "before", "after", "lines"  # a pause before each piece, after it, after each line
 
 CHUNK = 1 << 20  # of a splice, and the size of our pipes: with the usual 64 KiB half the speed is lost
 _COPY = 1 << 18
@@ -75,6 +76,10 @@ class Flow:
         """Whether something was read and is not delivered yet."""
         return False
 
+    def pauses(self, moved: int) -> bool:
+        """Whether a slow session makes a pause now, so many bytes having been delivered."""
+        return moved > 0
+
     def instead(self) -> Flow:
         """Return the flow that goes on from here: usually this one."""
         return self
@@ -91,7 +96,7 @@ class Copy(Flow):
     """Read and write; `change` is applied to what was read, `rest` is delivered first.
 
     `chunk` is the most that is read at once, and what one datagram is made of; `reads` ends the flow after so many
-    (0: never); `steady` makes one `move` one read, for those that are paced.
+    (0: never); `pace` says where the pauses of a slow session lie, one `move` being one step then.
     """
 
     def __init__(
@@ -103,13 +108,14 @@ class Copy(Flow):
         *,
         chunk: int = _COPY,
         reads: int = 0,
-        steady: bool = False,
+        pace: str = "",
     ) -> None:
         super().__init__(source, sink)
         self._change = change
         self._scratch = _scratch[:chunk]
         self._left = reads
-        self._rounds = 1 if steady else _ROUNDS
+        self._rounds = 1 if pace else _ROUNDS
+        self._pace = pace
         self._pending = memoryview(rest)
         self._last = False
         self._full = 0
@@ -142,7 +148,9 @@ class Copy(Flow):
                 self.waits = SOURCE
                 break
             else:
-                may_read = self._receive(may_write)
+                may_read = self._receive(may_write and self._pace != BEFORE)
+                if self._pending:
+                    self.waits = SINK
         return self.total - before
 
     def _hop(self) -> int:
@@ -166,6 +174,11 @@ class Copy(Flow):
     @property
     def holds(self) -> bool:  # noqa: D102 (as Flow says)
         return bool(self._pending) or self.sink.unsent
+
+    def pauses(self, moved: int) -> bool:  # noqa: D102 (as Flow says)
+        if self._pace == BEFORE:
+            return bool(self._pending) and not moved
+        return bool(self._pace) and moved > 0
 
     def keep(self, data: memoryview) -> None:
         """Take what was read and not delivered yet."""
@@ -224,6 +237,8 @@ class Copy(Flow):
         return True
 
     def _write(self, data: memoryview) -> int:
+        if self._pace == LINES:
+            data = data[: bytes(data).find(b"\n") + 1 or len(data)]
         try:
             taken = self.sink.write(data[:_ATOMIC] if self._sink_asks else data)
         except BlockingIOError:

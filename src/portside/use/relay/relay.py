@@ -101,9 +101,9 @@ class Relay:
             return
         if moved:
             session.moved(now)
-            if session.rules.pace:
-                self._paused[direction] = now + session.rules.pace
-                self._changed = True
+        if session.rules.pace and flow.pauses(moved):
+            self._paused[direction] = now + session.rules.pace
+            self._changed = True
         if flow.at_end:
             self._changed = True
             if session.ended(direction, now):

@@ -55,7 +55,7 @@ class Session:
     """The state of one session: feed it what happened, it says what to do.
 
     `over` is empty while the session runs, then one of the words above; `failures` are the errors of broken ends.
-    `closing` says that it ends as soon as nothing is left to deliver; whether something is, `holding` has to say then.
+    `closing` says that it ends as soon as nothing is left to deliver; whether something is, `holding` has to say.
     """
 
     def __init__(self, rules: Rules, now: float) -> None:
