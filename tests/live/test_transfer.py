@@ -18,6 +18,7 @@ import time
 
 import pytest
 from tests.live.certificates import Certified
+from tests.live.forwarding import wait_for
 from tests.live.transferring import PORTSIDE, PROTECTIONS, Receiving, made
 from tests.support import require
 
@@ -120,16 +121,6 @@ def test_sparse_files_stay_sparse(places):
     assert sent.confirmed
 
 
-def stop_after(size):
-    """A callback of progress that breaks off after so many bytes."""
-
-    def tell(progress):
-        if progress.done >= size:
-            raise InterruptedError
-
-    return tell
-
-
 @pytest.mark.parametrize("protection", PROTECTIONS)
 @pytest.mark.parametrize("kind", ["file", "tree"])
 def test_what_broke_is_gone_on_with(places, kind, protection):
@@ -140,14 +131,16 @@ def test_what_broke_is_gone_on_with(places, kind, protection):
         made(here / "tree" / "gone by then", 10)
     file = made(here / "tree" / "second" if kind == "tree" else here / "file", MEGABYTES)
     root = here / ("tree" if kind == "tree" else "file")
+    part = there / f".{root.name}.portside-part" / file.relative_to(root)
     receiving = Receiving(there, **PROTECTIONS[protection])
+
+    def stop(progress):
+        if progress.path == str(file) and progress.done >= 3 << 20:
+            wait_for(lambda: part.exists() and part.stat().st_size >= 2 << 20, 60)
+            raise InterruptedError
+
     with pytest.raises(InterruptedError):
-        send(
-            str(root),
-            receiving.target,
-            **receiving.protection,
-            on_progress=lambda progress: progress.path == str(file) and stop_after(3 << 20)(progress),
-        )
+        send(str(root), receiving.target, **receiving.protection, on_progress=stop)
     receiving.end()
     assert receiving.error is not None
     assert os.listdir(there) == [f".{root.name}.portside-part"]
@@ -188,11 +181,12 @@ def test_a_receiver_that_is_killed_is_gone_on_with(places):
     target = killed.stderr.readline().split()[2]
 
     def kill(progress):
-        if progress.done > 10 << 20:
+        if progress.done > 10 << 20 and killed.poll() is None:
+            wait_for(lambda: (there / ".file.portside-part").stat().st_size >= 1 << 20, 60)
             killed.kill()
             killed.wait()
 
-    with pytest.raises(PortsideError):
+    with pytest.raises(PortsideError, match=r"file': .*; send it again to go on"):
         send(str(here / "file"), target, on_progress=kill)
     killed.communicate()
     receiving = Receiving(there)
@@ -221,6 +215,30 @@ def test_a_full_disk_is_told_to_both(places):
     assert limited.returncode == 2
     assert "file too large; what has come is kept" in said
     assert os.listdir(there) == [".file.portside-part"]
+
+
+def test_a_full_file_system_is_told_to_both_and_gone_on_with(places, tmp_path):
+    """A small tmpfs in a mount namespace of the receiver's own; once there is room the rest is sent."""
+    require(os.geteuid() == 0, "root is needed to mount")
+    here, _ = places
+    made(here / "file", 9_000_000)
+    script = (
+        f"cd {tmp_path} && mount -t tmpfs -o size=4m none to || exit; "
+        'portside() { "$@" receive 127.0.0.1:0 to; echo $?; }; '
+        'portside "$@"; mount -o remount,size=40m to; portside "$@"; cmp from/file to/file'
+    )
+    receiver = subprocess.Popen(
+        ["unshare", "-m", "sh", "-c", script, "sh", *PORTSIDE],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with pytest.raises(NotSupported, match="the receiver says: no space left on device"):
+        send(str(here / "file"), receiver.stderr.readline().split()[2])
+    assert "no space left on device; what has come is kept; send it again" in receiver.stderr.readline()
+    sent = send(str(here / "file"), receiver.stderr.readline().split()[2])
+    out, err = receiver.communicate(timeout=60)
+    assert sent.resumed >= 1 << 20
+    assert (receiver.returncode, err) == (0, "")
+    assert [out.splitlines()[at] for at in (0, -1)] == ["2", "0"]
 
 
 def test_a_file_that_changes_is_no_mixture(places):
@@ -258,25 +276,63 @@ def test_nothing_can_be_read_on_the_way(places, protection):
     file.write_bytes(b"secret content " * 1000)
     receiving = Receiving(there, **PROTECTIONS[protection])
     seen = bytearray()
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        host, port = receiving.target.split(":")
-
-        def spy():
-            client, _ = listener.accept()
-            with client, socket.create_connection((host, int(port))) as server:
-                pump = threading.Thread(target=copy, args=(server, client, seen))
-                pump.start()
-                copy(client, server, seen)
-                pump.join(20)
-
-        thread = threading.Thread(target=spy)
-        thread.start()
-        send(str(file), f"127.0.0.1:{listener.getsockname()[1]}", **receiving.protection)
-        receiving.end()
-        thread.join(20)
+    with Between(receiving.target, words=seen, answers=seen) as target:
+        send(str(file), target, **receiving.protection)
+    receiving.end()
     assert len(seen) > 15_000
     assert b"secret" not in seen
     assert (there / "secret-name").read_bytes() == file.read_bytes()
+
+
+class Between:
+    """A relay in front of a receiver that keeps what goes through: `with Between(target, ...) as target`."""
+
+    def __init__(self, target, *, words=None, answers=None):
+        self.target = target.split(":")
+        self.words = bytearray() if words is None else words
+        self.answers = bytearray() if answers is None else answers
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.thread = threading.Thread(target=self.pass_on)
+
+    def pass_on(self):
+        client, _ = self.listener.accept()
+        with client, socket.create_connection((self.target[0], int(self.target[1]))) as server:
+            pump = threading.Thread(target=copy, args=(server, client, self.answers))
+            pump.start()
+            copy(client, server, self.words)
+            pump.join(60)
+
+    def __enter__(self):
+        self.thread.start()
+        return f"127.0.0.1:{self.listener.getsockname()[1]}"
+
+    def __exit__(self, *_):
+        self.thread.join(60)
+        self.listener.close()
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_new_directory_comes_as_a_stream(places, kept):
+    """The receiver says where to begin once, not for each file; after a broken transfer for each."""
+    here, there = places
+    (here / "tree").mkdir()
+    for number in range(200):
+        (here / "tree" / str(number)).write_text(str(number))
+    if kept:
+        (there / ".tree.portside-part").mkdir()
+    receiving = Receiving(there)
+    seen = bytearray()
+    with Between(receiving.target, answers=seen) as target:
+        assert send(str(here / "tree"), target).files == 200
+    receiving.end()
+    frames, at = [], len(wire.GREETING)
+    while at < len(seen):
+        kind, size = wire.parse_head(bytes(seen[at : at + wire.HEAD.size]))
+        frames.append(kind)
+        at += wire.HEAD.size + size
+    assert frames.count(wire.DONE) == 200
+    assert frames.count(wire.FROM) == (201 if kept else 1)
+    assert sorted(os.listdir(there / "tree")) == sorted(os.listdir(here / "tree"))
 
 
 def copy(source, sink, seen):
@@ -418,6 +474,34 @@ def test_from_a_plain_netcat(places, peer):
     assert got.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
 
 
+def test_a_plain_sender_that_reads_nothing_is_not_reset(places):
+    """With `plain` there is no greeting that it would leave unread: its close would destroy what it has sent."""
+    here, there = places
+    file = made(here / "file", 3_000_000)
+    receiving = Receiving(there / "got", plain=True)
+    host, port = receiving.target.split(":")
+    with socket.create_connection((host, int(port))) as client:
+        client.sendall(file.read_bytes())
+    got = receiving.end()
+    assert got is not None, receiving.error
+    assert (there / "got").read_bytes() == file.read_bytes()
+
+
+def test_a_plain_sender_hears_no_frames(places):
+    receiving = Receiving(places[1])  # no name for it
+    host, port = receiving.target.split(":")
+    with socket.create_connection((host, int(port)), timeout=60) as client:
+        client.sendall(b"hello")
+        client.shutdown(socket.SHUT_WR)
+        heard = b""
+        with contextlib.suppress(ConnectionResetError):
+            while data := client.recv(100):
+                heard += data
+    receiving.end()
+    assert wire.GREETING.startswith(heard)
+    assert "names no file; give PATH" in str(receiving.error)
+
+
 @pytest.mark.parametrize("peer", NETCATS)
 def test_to_a_plain_netcat(places, space, peer):
     require(shutil.which(peer), f"{peer} is not installed")
@@ -481,7 +565,6 @@ def test_what_is_cut_off_over_tls_is_told(places):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     with context.wrap_socket(socket.create_connection((host, int(port)))) as client:
-        client.recv(1)
         client.sendall(b"half of it")
     _, err = receiver.communicate(timeout=60)
     assert receiver.returncode == 1

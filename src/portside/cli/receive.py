@@ -55,7 +55,7 @@ def run(arguments: SimpleNamespace, output: Output) -> int:
     try:
         got = receive(
             arguments.listen, arguments.path, code=code, tls=tls_of(arguments), overwrite=arguments.overwrite,
-            timeout=arguments.timeout,
+            plain=arguments.plain, timeout=arguments.timeout,
             on_listening=lambda places: _listening(places, code if arguments.new_code else ""),
             on_pin=lambda pin: _say(f"Pin: {pin}"), on_progress=bar.show,
             on_refused=lambda address, reason: output.note(f"not taken: {address}: {reason}"),

@@ -7,9 +7,11 @@ Then frames: one byte that says the kind, four the length, the payload.  For eac
     sender  ENTRY (name, size, mode, time)      receiver  FROM (how many bytes it has, their SHA-256)
             START (where it begins)
             DATA and HOLE, as many as it takes
-            END (SHA-256 of the whole)          receiver  DONE (the same, once it is on the disk)
-    sender  BYE, after the last                 receiver  BYE, once everything has its name
+            END (SHA-256 of the whole)          receiver  DONE (the same)
+    sender  BYE, after the last                 receiver  BYE, once everything is on the disk and has its name
 
+The ENTRY of a directory at the root is answered by a FROM as well: 1 if there is something of an earlier try, else 0.
+After 0 all that is below it comes as a stream: no FROM, and a DONE is not waited for.
 FAIL (a reason) may come from the receiver at any time.  PAKE begins a sealed conversation (use/transfer/sealing.py).
 """
 

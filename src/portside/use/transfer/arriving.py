@@ -29,14 +29,16 @@ def first_to_speak(
     *,
     timeout: float | None,
     context: ssl.SSLContext | None,
+    greeting: bytes,
     on_refused: Callable[[str, str], None],
 ) -> tuple[socket.socket, bytes]:
     """Return the first connection that says something, and what it has said; over TLS if there is a context.
 
-    `on_refused` is told an address and the reason why TLS with it has failed.  Raises TimedOut.
+    `greeting` is what each hears first.  `on_refused` is told an address and the reason why TLS with it has failed.
+    Raises TimedOut.
     """
     with selectors.DefaultSelector() as selector:
-        arrivals = _Arrivals(selector, context, on_refused)
+        arrivals = _Arrivals(selector, context, greeting, on_refused)
         for each in listeners:
             selector.register(each, selectors.EVENT_READ)
         try:
@@ -63,9 +65,11 @@ class _Arrivals:
         self,
         selector: selectors.BaseSelector,
         context: ssl.SSLContext | None,
+        greeting: bytes,
         on_refused: Callable[[str, str], None],
     ) -> None:
         self._selector = selector
+        self._greeting = greeting
         self._context = context
         self._refused = on_refused
         self._guests: dict[socket.socket, _Guest] = {}  # in the order of their coming
@@ -106,8 +110,8 @@ class _Arrivals:
                     made, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=False
                 )
                 guest.shaking = True
-            else:
-                made.send(wire.GREETING)
+            elif self._greeting:
+                made.send(self._greeting)
         except OSError:
             made.close()
             return
@@ -144,7 +148,8 @@ class _Arrivals:
         made.do_handshake()
         guest.shaking = False
         self._selector.modify(made, selectors.EVENT_READ)
-        made.send(wire.GREETING)
+        if self._greeting:
+            made.send(self._greeting)
         return True
 
     def _turn_away(self, guest: _Guest) -> None:

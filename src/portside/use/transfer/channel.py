@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import socket
 
 from portside.errors import BadReply, BadRequest, TimedOut, Vanished
 from portside.use.places import UDP, parse_place
@@ -12,7 +13,6 @@ from portside.wire.transfer import FAIL, HEAD, LARGEST, OVERHEAD, frame, parse_h
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from socket import socket
 
     from portside.system.tls import Tls
     from portside.use.places import Place
@@ -50,8 +50,10 @@ class Refused(Exception):
 class Channel:
     """Frames over `connection`; `seal` makes both directions secret."""
 
-    def __init__(self, connection: socket) -> None:
+    def __init__(self, connection: socket.socket) -> None:
         connection.settimeout(SILENCE)
+        if connection.family != socket.AF_UNIX:  # frames are answered: Nagle's algorithm would delay each
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.connection = connection
         self._secured = hasattr(connection, "pending")  # an ssl.SSLSocket, without importing ssl to ask
         self._held = b""
@@ -109,18 +111,15 @@ class Channel:
             raise BadReply("read transfer", "", f"a frame of kind {found!r} came instead of {kind!r}")
         return bytes(payload)
 
-    def check(self) -> None:
-        """Raise Refused if the other side has said that it does not go on."""
-        if self._held or self._hears():
-            self.expect(FAIL)
-
-    def _hears(self) -> bool:
-        """Whether the other side has said something; what can be read from TLS need not be data (RFC 8446, 4.6)."""
+    def hears(self) -> bool:
+        """Whether the other side has said something that was not received yet."""
         if not self._secured:
             return bool(select.select([self.connection], [], [], 0)[0])
+        if self._held:
+            return True
         self.connection.settimeout(0)
         try:
-            self._held = self.connection.recv(1)
+            self._held = self.connection.recv(1)  # what can be read need not be data (RFC 8446, 4.6)
         except OSError as error:
             if type(error).__name__ == "SSLWantReadError":
                 return False

@@ -13,6 +13,7 @@ import os
 import stat
 
 from portside.errors import BadReply, BadRequest, NotSupported
+from portside.system.disk import sync_file_system
 from portside.wire.transfer import DIRECTORY
 
 TYPE_CHECKING = False
@@ -46,16 +47,22 @@ class Landing:
         if kind == DIRECTORY or stat.S_ISDIR(there.st_mode):
             raise BadRequest("receive", f"'{self.path}'", "it exists, and directories are not replaced")
 
-    def directory(self, below: tuple[str, ...], entry: Entry) -> None:
-        """Make a directory; its mode and time are set at the end, when nothing is put into it any more."""
+    def directory(self, below: tuple[str, ...], entry: Entry) -> bool:
+        """Make a directory; return whether it is new.
+
+        Its mode and time are set at the end, when nothing is put into it any more.
+        """
         parent, name = self._parent(below)
         try:
             os.mkdir(name, 0o700, dir_fd=parent)
+            new = True
         except FileExistsError:  # of an earlier try
             os.close(os.open(name, _DIRECTORY, dir_fd=parent))
+            new = False
         finally:
             os.close(parent)
         self._modes.append((below, entry))
+        return new
 
     def link(self, below: tuple[str, ...], entry: Entry) -> None:
         """Make a symbolic link; parse_entry has looked where it leads."""
@@ -101,6 +108,7 @@ class Landing:
         """Take away what an earlier try has brought and this one has not, set modes, give the whole its name."""
         if self._modes:
             self._prune()
+            sync_file_system(self._directory)  # for all of its files at once
         for below, entry in reversed(self._modes):
             parent, name = self._parent(below)
             try:

@@ -16,6 +16,7 @@ from portside.errors import (
     NotPermitted,
     NotSupported,
     PortsideError,
+    TimedOut,
     Vanished,
 )
 from portside.use.datagrams import show
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from portside.wire.transfer import Entry
 
 _HELLO_WITHIN = 5.0  # seconds for the rest of a HELLO that has begun
+_KEPT = "what has come is kept; send it again to go on"
 _ZEROS = bytes(wire.LARGEST)
 
 
@@ -45,6 +47,7 @@ def receive(
     *,
     code: str = "",
     tls: bool | Tls = False,
+    plain: bool = False,
     overwrite: bool = False,
     timeout: float | None = None,
     on_listening: Callable[[list[str]], None] | None = None,
@@ -59,8 +62,9 @@ def receive(
     it gets the sender's name, in the working directory.  With a `code` only a sender that knows it is taken.  `tls`
     speaks TLS with the certificate of a `Tls`, or with one made for this once; `on_pin` is told its pin, by which the
     sender knows us.  With the `ca` of a `Tls` only senders with a certificate of theirs are taken; `on_refused` is
-    told the address and the reason of each with whom TLS has failed.  Raises PortsideError; what a broken transfer
-    has brought stays beside the name, and the next one goes on from it.
+    told the address and the reason of each with whom TLS has failed.  `plain`: only netcats will come, and are not
+    greeted; without it one is told by what it says.  Raises PortsideError; what a broken transfer has brought stays
+    beside the name, and the next one goes on from it.
     """
     place = transfer_place("receive on", listen, code, tls)
     context, pin = _context(tls) if tls else (None, "")
@@ -71,7 +75,11 @@ def receive(
         if context is not None and on_pin is not None:
             on_pin(pin)
         connection, heard = first_to_speak(
-            listeners, timeout=timeout, context=context, on_refused=on_refused or (lambda *_: None)
+            listeners,
+            timeout=timeout,
+            context=context,
+            greeting=b"" if plain else wire.GREETING,
+            on_refused=on_refused or (lambda *_: None),
         )
     finally:
         _stop(listeners, place)
@@ -117,7 +125,7 @@ class _Receiver:
         self._root: Entry | None = None
         self._files = self._bytes = self._resumed = 0
         self._sha256 = ""
-        self._truncated = False
+        self._truncated = self._streams = self._is_ours = False
 
     def take(self, code: str) -> Transferred:
         """Take what comes, of either kind."""
@@ -131,23 +139,27 @@ class _Receiver:
         except Refused as refused:
             raise NotSupported("receive", "", f"the sender says: {refused.reason}") from refused
         except OSError as error:
-            reason = reason_of(error)
-            self._channel.fail(reason)
-            name = self._landing.path if self._landing else ""
-            raise NotSupported(
-                "receive",
-                f"'{name}'",
-                reason,
-                "what has come is kept; send it again to go on",
-                errno=error.errno,
-            ) from error
+            self._tell_why(reason_of(error))
+            raise NotSupported("receive", self._shown, reason_of(error), _KEPT, errno=error.errno) from error
+        except (Vanished, TimedOut) as error:
+            self._tell_why(error.reason)
+            step = _KEPT if self._landing else ""
+            raise type(error)("receive", self._shown, error.reason, step, errno=error.errno) from error
         except PortsideError as error:
-            if not isinstance(error, Vanished):
-                self._channel.fail(error.reason)
+            self._tell_why(error.reason)
             raise
         finally:
             if self._landing is not None:
                 self._landing.close()
+
+    @property
+    def _shown(self) -> str:
+        return f"'{self._landing.path}'" if self._landing else ""
+
+    def _tell_why(self, reason: str) -> None:
+        """Tell a sender of ours why this is the end; a netcat would take it for data."""
+        if self._is_ours:
+            self._channel.fail(reason)
 
     def _says_hello(self) -> bool:
         """Whether the sender is ours; what it says otherwise is the beginning of a plain file."""
@@ -163,7 +175,8 @@ class _Receiver:
         finally:
             self._connection.settimeout(SILENCE)
         self._sealed = self._heard[-1:] == b"c"
-        return len(self._heard) == FIRST and self._heard.startswith(wire.HELLO)
+        self._is_ours = len(self._heard) == FIRST and self._heard.startswith(wire.HELLO)
+        return self._is_ours
 
     def _agree(self, code: str) -> None:
         if bool(code) != self._sealed:
@@ -208,7 +221,10 @@ class _Receiver:
         assert self._landing is not None
         below = entry.path[1:]
         if entry.kind == wire.DIRECTORY:
-            self._landing.directory(below, entry)
+            new = self._landing.directory(below, entry)
+            if not below:
+                self._streams = new
+                self._channel.send(wire.FROM, wire.encode_point(int(not new), bytes(32)))
         elif entry.kind == wire.LINK:
             self._landing.link(below, entry)
         else:
@@ -230,7 +246,8 @@ class _Receiver:
         sink = self._landing.file(below)
         try:
             has = os.fstat(sink).st_size
-            self._channel.send(wire.FROM, wire.encode_point(has, digest_of(sink, has).digest()))
+            if not self._streams:
+                self._channel.send(wire.FROM, wire.encode_point(has, digest_of(sink, has).digest()))
             start = wire.parse_number(self._channel.expect(wire.START))
             if start not in (0, has):
                 raise BadReply(
@@ -241,7 +258,8 @@ class _Receiver:
             shown = os.path.join(self._landing.path, *below)
             self._content(sink, entry, start, digest, shown)
             settle(sink, entry)
-            os.fsync(sink)
+            if not below:  # those of a directory are synced together
+                os.fsync(sink)
         finally:
             os.close(sink)
         self._channel.send(wire.DONE, wire.encode_point(entry.size, digest.digest()))

@@ -12,6 +12,7 @@ import select
 import socket
 import stat
 import time
+from collections import deque
 
 from portside.errors import (
     BadReply,
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
     from portside.use.places import Place
 
 _PLAIN_AFTER = 2.0  # seconds of silence after which the other side is taken for a plain netcat
+_AHEAD = 256  # files that the receiver may be behind with its DONE: their frames fit into any socket's buffer
+_HOLE = 1 << 28  # bytes of a hole that are told at once: their checksum takes a moment, on both sides
+_AGAIN = "send it again to go on"
 _ZEROS = bytes(wire.LARGEST)
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
@@ -82,6 +86,8 @@ def send(
             return sender.send_all(code)
         except Refused as refused:
             raise _refusal(path, refused.reason) from refused
+        except (Vanished, TimedOut) as error:
+            raise type(error)("send", f"'{path}'", error.reason, _AGAIN, errno=error.errno) from error
 
 
 def _connected(place: Place, target: str, tls: bool | Tls, timeout: float) -> socket.socket:
@@ -147,6 +153,8 @@ class _Sender:
         self._files = self._bytes = self._resumed = 0
         self._sha256 = ""
         self._skipped: list[str] = []
+        self._streams = False
+        self._awaited: deque[tuple[str, tuple[int, bytes]]] = deque()
 
     def send_all(self, code: str) -> Transferred:
         """Greet, agree on a key where there is a code, send everything, hear that it is there."""
@@ -160,6 +168,7 @@ class _Sender:
             seal(channel, code, sender=True)
         for path, entry in self._entries():
             self._entry(path, entry)
+        self._listen(0)
         channel.send(wire.BYE)
         channel.expect(wire.BYE)
         return self._result(confirmed=True)
@@ -207,6 +216,8 @@ class _Sender:
     def _entry(self, path: str, entry: Entry) -> None:
         if entry.kind != wire.FILE:
             self._channel.send(wire.ENTRY, wire.encode_entry(entry))
+            if len(entry.path) == 1:
+                self._streams = wire.parse_point(self._channel.expect(wire.FROM))[0] == 0
             return
         try:
             source = os.open(path, _OPEN & ~os.O_NOFOLLOW if len(entry.path) == 1 else _OPEN)
@@ -223,9 +234,9 @@ class _Sender:
             os.close(source)
 
     def _file(self, source: int, path: str, entry: Entry) -> None:
-        """Send one file from where the receiver's verified part ends."""
-        has, digest_there = wire.parse_point(self._channel.expect(wire.FROM))
-        digest = digest_of(source, has) if has <= entry.size else digest_of(source, 0)
+        """Send one file from where the receiver's verified part ends, from its beginning if that has none."""
+        has, digest_there = (0, b"") if self._streams else wire.parse_point(self._channel.expect(wire.FROM))
+        digest = digest_of(source, has if has <= entry.size else 0)
         start = has if has <= entry.size and digest.digest() == digest_there else 0
         if not start:
             digest = digest_of(source, 0)
@@ -243,8 +254,8 @@ class _Sender:
         if (now.st_size, now.st_mtime_ns) != (entry.size, entry.time) or progress.done != entry.size:
             raise BadRequest("send", f"'{path}'", "it has changed while it was sent", "send it again")
         self._channel.send(wire.END, wire.encode_point(entry.size, digest.digest()))
-        if wire.parse_point(self._channel.expect(wire.DONE)) != (entry.size, digest.digest()):
-            raise BadReply("send", f"'{path}'", "the receiver has another checksum")
+        self._awaited.append((path, (entry.size, digest.digest())))
+        self._listen(_AHEAD if self._streams else 0)
         self._files += 1
         self._bytes += entry.size
         self._sha256 = digest.hexdigest()
@@ -257,7 +268,16 @@ class _Sender:
         else:
             digest.update(piece)
             self._channel.send(wire.DATA, piece)
-        self._channel.check()
+        self._listen(_AHEAD)
+
+    def _listen(self, most: int) -> None:
+        """Hear what the receiver says, and wait for it while more than `most` files are not confirmed."""
+        while len(self._awaited) > most or self._channel.hears():
+            if not self._awaited:
+                self._channel.expect(wire.FAIL)  # raises what it says
+            path, point = self._awaited.popleft()
+            if wire.parse_point(self._channel.expect(wire.DONE)) != point:
+                raise BadReply("send", f"'{path}'", "the receiver has another checksum")
 
     def send_plain(self, found: os.stat_result, tls: bool) -> Transferred:
         """Send a file's bytes and nothing else, and wait until the netcat has closed."""
@@ -315,13 +335,13 @@ def _end(connection: socket.socket, tls: bool) -> None:
 
 def _pieces(source: int, start: int, size: int) -> Iterator[memoryview | int]:
     """Yield a file's bytes in pieces, and the length of each hole; a piece is good until the next."""
-    buffer = memoryview(bytearray(wire.LARGEST))
+    buffer = memoryview(bytearray(min(wire.LARGEST, size - start)))
     at = start
     while at < size:
         data, end = _extent(source, at, size)
-        if data > at:
-            yield data - at
-            at = data
+        while at < data:
+            yield min(data - at, _HOLE)
+            at += min(data - at, _HOLE)
         while at < end:
             got = os.preadv(source, [buffer[: min(len(buffer), end - at)]], at)
             if not got:
