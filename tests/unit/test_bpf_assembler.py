@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.bpf_text import decode, disassemble
 
 from portside.errors import BadReply, BadRequest
 from portside.wire import holder_programs
@@ -28,14 +29,11 @@ from portside.wire.bpf import (
     jump_if,
     jump_if_imm,
     load,
-    load_imm64,
     load_map_value,
     mov,
     mov_imm,
     store,
-    store_imm,
 )
-from portside.wire.bpf_text import decode, disassemble
 
 # Bytes worked out by hand from the layout of instruction-set.rst, text as in the verifier's log.
 GOLDEN = [
@@ -49,11 +47,9 @@ GOLDEN = [
     (load(R1, R6, 1, 1), "7161010000000000", "r1 = *(u8 *)(r6 +1)"),
     (store(R10, -8, R1), "7b1af8ff00000000", "*(u64 *)(r10 -8) = r1"),
     (store(R10, -4, R1, 4), "631afcff00000000", "*(u32 *)(r10 -4) = r1"),
-    (store_imm(R10, -8, 7), "7a0af8ff07000000", "*(u64 *)(r10 -8) = 7"),
     (call(127), "850000007f000000", "call 127"),
     (call_kernel(64261), "8520000005fb0000", "call kernel 64261"),
     (exit_(), "9500000000000000", "exit"),
-    (load_imm64(R1, 1 << 40 | 2), "18010000020000000000000000010000", "r1 = 1099511627778 ll"),
     (load_map_value(R2, 5, 8), "18220000050000000000000008000000", "r2 = map[5] +8 ll"),
 ]
 
@@ -69,7 +65,7 @@ def test_jumps_go_to_their_labels_over_wide_constants():
     program = [
         "again",
         jump_if_imm(BPF_JEQ, R1, 0, "done"),
-        load_imm64(R2, 1),
+        load_map_value(R2, 1),
         jump_if(BPF_JGT, R1, R2, "again"),
         jump32_if_imm(BPF_JEQ, R1, 0xFFFFFFFF, "again"),
         jump("done"),
@@ -78,7 +74,7 @@ def test_jumps_go_to_their_labels_over_wide_constants():
     ]
     assert disassemble(assemble(program)).splitlines() == [
         "0: if r1 == 0 goto pc+5",
-        "1: r2 = 1 ll",
+        "1: r2 = map[1] +0 ll",
         "3: if r1 > r2 goto pc-4",
         "4: if w1 == -1 goto pc-5",
         "5: goto pc+0",

@@ -126,12 +126,17 @@ def test_extension_headers_are_not_there():
     assert statements(gone)[0].boxes == ()
 
 
+def by_place(tables):
+    """Return (family, table, chain) -> its rules: what stands in for the opaque ones of an nft listing."""
+    return {(table.family, table.name, chain.name): chain.rules for table in tables for chain in table.chains}
+
+
 def test_opaque_rules_come_from_the_same_place_of_iptables_save():
     tables = iptables.from_save("*t\n:i ACCEPT [0:0]\n-A i -p tcp -m recent --set -j DROP\nCOMMIT\n", "inet")
     opaque = [{"xt": {"type": "match", "name": "recent"}}]
-    whole = nft.from_json(listing(opaque), iptables.by_place(tables)).tables[0].chains[0].rules[0]
+    whole = nft.from_json(listing(opaque), by_place(tables)).tables[0].chains[0].rules[0]
     assert (whole.handle, whole.text) == (5, "-p tcp -m recent --set -j DROP")
-    uneven = nft.from_json(listing(opaque, opaque), iptables.by_place(tables))
+    uneven = nft.from_json(listing(opaque, opaque), by_place(tables))
     assert all(isinstance(rule.statements[0], Unknown) for rule in uneven.tables[0].chains[0].rules)
 
 
@@ -224,6 +229,6 @@ def test_rulesets_print_and_tell_their_difference():
 def test_saved_rules_are_the_same_parsed_one_by_one():
     text = (Path(__file__).parents[1] / "data" / "guard" / "ufw.v4").read_text()
     lazy = iptables.saved_rules(text, "ip")
-    for place, rules in iptables.by_place(iptables.from_save(text, "ip")).items():
+    for place, rules in by_place(iptables.from_save(text, "ip")).items():
         found = lazy.get(place, ())
         assert tuple(found[number] for number in range(len(found))) == rules

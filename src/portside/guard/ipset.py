@@ -52,7 +52,7 @@ class IpSet(Record):
         box: list[Span] = []
         for part, value in zip(self.parts, entry.split(","), strict=True):
             if part == "port":
-                box += _port(value, self.parts == ("port",))
+                box += _port(value)
             elif part == "iface":
                 box.append(value.removeprefix("physdev:"))
             elif "-" in value:
@@ -63,7 +63,7 @@ class IpSet(Record):
         return tuple(box)
 
 
-def _port(value: str, bitmap: bool) -> list[Span]:
+def _port(value: str) -> list[Span]:
     protocol, colon, port = value.partition(":")
     low, _, high = (port if colon else value).partition("-")
     number = protocol_number(protocol) if colon else 0

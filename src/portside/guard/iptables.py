@@ -192,8 +192,3 @@ def saved_rules(
             rules = found.setdefault((family, table, chain), SavedRules(family, sets or {}))
             rules.lines.append(line.strip())
     return found
-
-
-def by_place(tables: tuple[Table, ...]) -> dict[tuple[str, str, str], tuple[Rule, ...]]:
-    """Return (family, table, chain) -> its rules: what stands in for the opaque ones of an nft listing."""
-    return {(table.family, table.name, chain.name): chain.rules for table in tables for chain in table.chains}

@@ -21,7 +21,6 @@ of special-purpose addresses (RFC 6890).
 from __future__ import annotations
 
 from portside.errors import BadReply
-from portside.ports.address import parse_address
 
 LOOPBACK = "loopback"
 LINK = "link"
@@ -70,13 +69,6 @@ def scope_of(raw: bytes) -> str:
         if raw.startswith(_MAPPED):
             return scope_of(raw[12:])
     return _scope_v6(raw)
-
-
-def scope_of_text(address: str) -> str:
-    """Return the scope of an address in text; a zone (`%eth0`) is left out, `*` is `any`; BadRequest if neither."""
-    if address == "*":
-        return ANY
-    return scope_of(parse_address(address.partition("%")[0]))
 
 
 def _look_closer(raw: bytes) -> str:

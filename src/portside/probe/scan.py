@@ -67,7 +67,6 @@ class Scan:
                 counters.states.update({(state, reason): times for state, reason, times in counted})
         self._names = {format_address(raw): name for raw, name in plan.names}
         self._working: tuple[int, Method] | None = None
-        self._batches: Iterator[list[Result]] | None = None
         self._began = time.monotonic()
         self._ended = 0.0
 

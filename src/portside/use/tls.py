@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import select
 import ssl
 import time
@@ -15,12 +14,6 @@ from portside.use.relay.tls import TlsEnd
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
-
-
-def fingerprint(end: TlsEnd) -> str:
-    """Return the SHA-1 fingerprint of the peer's certificate, empty where it sent none."""
-    raw = end.session.getpeercert(True)
-    return hashlib.sha1(raw, usedforsecurity=False).hexdigest().upper() if raw else ""
 
 
 def shake(

@@ -82,11 +82,6 @@ def mov_imm(dst: int, value: int) -> Instruction:
     return Instruction(BPF_ALU64 | BPF_MOV, dst, immediate=value)
 
 
-def load_imm64(dst: int, value: int) -> Instruction:
-    """Set `dst` to a constant of 64 bits."""
-    return Instruction(BPF_LD_IMM64, dst, immediate=value)
-
-
 def load_map_value(dst: int, map_descriptor: int, offset: int = 0) -> Instruction:
     """Set `dst` to an address in the only value of an array map."""
     return Instruction(BPF_LD_IMM64, dst, BPF_PSEUDO_MAP_VALUE, immediate=offset << 32 | map_descriptor)
@@ -110,11 +105,6 @@ def load(dst: int, src: int, offset: int, size: int = 8) -> Instruction:
 def store(dst: int, offset: int, src: int, size: int = 8) -> Instruction:
     """`*(size bytes *)(dst + offset) = src`."""
     return Instruction(BPF_STX | BPF_MEM | SIZES[size], dst, src, offset)
-
-
-def store_imm(dst: int, offset: int, value: int, size: int = 8) -> Instruction:
-    """`*(size bytes *)(dst + offset) = value`."""
-    return Instruction(BPF_ST | BPF_MEM | SIZES[size], dst, 0, offset, value)
 
 
 def jump(target: str) -> Instruction:

@@ -112,11 +112,6 @@ class Btf:
             at = self._types.find(offset, at + 1)
         raise NotSupported("find", f"enumerator {name!r}", "this kernel has none of that name")
 
-    def enum_values(self, enum: str) -> dict[str, int]:
-        """All enumerators of an enum, in the kernel's order."""
-        at = self._start(self.type_id(enum, ENUM, ENUM64))
-        return {self._string(self._words[entry]): value for entry, value in self._enumerators(at)}
-
     def func_id(self, name: str) -> int:
         """Type id of a function: what a tracing program names as attach_btf_id."""
         return self.type_id(name, FUNC)

@@ -1,4 +1,4 @@
-"""eBPF bytes back into instructions and into text: for messages, tests and curious readers.
+"""eBPF bytes back into instructions and into text: what the assembler wrote, read by another.
 
 The text is the verifier log's, one instruction a line with its slot in front.  What `portside.wire.bpf` never
 writes is shown as numbers, so any bytes have a text.
