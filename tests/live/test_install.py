@@ -266,7 +266,7 @@ def test_an_init_script_at_boot_whose_process_number_somebody_else_has(stage):
     require(shutil.which("update-rc.d") and shutil.which("service"), "needs update-rc.d and service")
     done = stage("""
         portside install 8080 --for sysv -- {python} -m http.server 8080 >/dev/null; echo code $?
-        read pid <$(echo /run/portside-8080.pid)
+        read pid </run/portside-8080.pid
         kill -9 $pid
         until portside list "port = 8080" --no-header >/dev/null; [ $? = 1 ]; do sleep 0.1; done
         sleep 1000 & other=$!
@@ -343,8 +343,8 @@ END
         portside uninstall --unit webby; echo code $?
     """)
     assert done.stdout.splitlines() == [
-        "webby is enabled and started: 8081/tcp", "code 0", "S01webby", "webby is switched off", "code 0", "K01webby",
-        "code 1", "code 1",
+        "webby is enabled and started: 8081/tcp", "code 0", "S01webby", "webby is as it was before", "code 0",
+        "K01webby", "code 1", "code 1",
     ], done.stderr  # fmt: skip
 
 

@@ -137,7 +137,7 @@ def test_from_installing_over_a_reboot_to_uninstalling(machine):
     reserved = machine.run(["cat", "/proc/sys/net/ipv4/ip_local_reserved_ports"])
     assert reserved.stdout == "40001\n"
     everything_answers(machine)
-    assert machine.run(["systemctl", "--failed", "--no-legend"]).stdout == ""
+    assert machine.run(["systemctl", "--failed", "--no-legend", "portside*"]).stdout == ""
 
     items = json.loads(portside(machine, "install", "--json").stdout)["items"]
     assert [item["port"] for item in items] == [80, 7777, 443, 81, 40001]
@@ -161,7 +161,7 @@ def test_a_program_that_does_not_take_its_socket_is_told_with_its_last_words(mac
     )
     assert "the program must take its socket from the manager (LISTEN_FDS)" in done.stderr
     portside(machine, "uninstall", "84")
-    assert machine.run(["systemctl", "--failed", "--no-legend"]).stdout == ""
+    assert machine.run(["systemctl", "--failed", "--no-legend", "portside*"]).stdout == ""
 
 
 SHOUT_DATAGRAMS = """#!/usr/bin/python3

@@ -224,7 +224,7 @@ def _closed_warning(wish: Wish) -> tuple[str, ...]:
 
     if wish.user or (wish.how == "own" and wish.privileged):
         return ()
-    named = [os.path.join(wish.directory, word) for word in wish.command]
+    named = [os.path.join(wish.directory, word) for word in wish.command if word]
     closed = [place for place in named if os.path.exists(place) and not service_tools.open_to_all(place)]
     return tuple(f"'{place}' is closed to other users; name one who may read it: --user" for place in closed)
 

@@ -84,7 +84,8 @@ def _tell(installed: Installed, removed: Removed, output: Output) -> int:
         )  # fmt: skip
     else:
         output.write("".join(f"{output.clean(line)}\n" for line in [
-            *(f"removed {path}" for path in removed.gone), f"{installed.plan.service} is switched off",
+            *(f"removed {path}" for path in removed.gone),
+            f"{installed.plan.service} is {'as it was before' if installed.unit else 'switched off'}",
         ]))  # fmt: skip
     for path in removed.kept:
         output.note(f"kept {path}: it was changed since; remove it by hand")
