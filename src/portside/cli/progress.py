@@ -1,6 +1,6 @@
 """A progress line for a transfer: on standard error, and only where that is a terminal.
 
-film.mkv   42% [########            ]  1.7 GiB of 4.0 GiB  912 MiB/s  0:02:34
+film.mkv  42% [########            ]   1.7 GiB of 4.0 GiB  912 MiB/s 0:02:34
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _EVERY = 0.2  # seconds between two drawings
 _WINDOW = 5.0  # seconds over which the rate is taken
-_BAR = 20
+_BAR, _LEAST_BAR, _NAME = 20, 5, 24
 
 
 class Bar:
@@ -42,7 +42,7 @@ class Bar:
             width = os.get_terminal_size(2).columns or 80
         except OSError:
             width = 80
-        sys.stderr.write("\r" + cut(line(progress, rate_of(self._marks)), width - 1) + "\x1b[K")
+        sys.stderr.write("\r" + cut(line(progress, rate_of(self._marks), width - 1), width - 1) + "\x1b[K")
         sys.stderr.flush()
 
     def clear(self) -> None:
@@ -58,14 +58,16 @@ def rate_of(marks: list[tuple[float, int]]) -> float:
     return (marks[-1][1] - marks[0][1]) / seconds if seconds > 0 else 0.0
 
 
-def line(progress: Progress, rate: float) -> str:
-    """Return the line of one moment."""
+def line(progress: Progress, rate: float, width: int) -> str:
+    """Return the line of one moment; where it is narrow first the bar gives way, then the name."""
     share = progress.done / progress.size if progress.size else 1.0
-    bar = "#" * round(share * _BAR)
-    name = clean(os.path.basename(progress.path))
     moved = f"{size_text(progress.done)} of {size_text(progress.size)}"
     left = (progress.size - progress.done) / rate if rate else None
-    return f"{name:<20} {share:4.0%} [{bar:<{_BAR}}] {moved:>22} {size_text(rate):>9}/s {time_text(left):>8}"
+    figures = f"{moved:>20} {size_text(rate):>8}/s {time_text(left):>7}"
+    name = cut(clean(os.path.basename(progress.path)), max(1, min(_NAME, width - len(figures) - 6)))
+    room = min(_BAR, width - len(figures) - len(name) - 9)
+    bar = f" [{'#' * round(share * room):<{room}}]" if room >= _LEAST_BAR else ""
+    return f"{name} {share:4.0%}{bar} {figures}"
 
 
 def size_text(size: float) -> str:
