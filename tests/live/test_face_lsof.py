@@ -7,10 +7,7 @@ between is no difference.
 from __future__ import annotations
 
 import contextlib
-import importlib
-import io
 import os
-import pkgutil
 import re
 import select
 import shutil
@@ -18,28 +15,21 @@ import socket
 import struct
 import subprocess
 import sys
-import time
-from typing import NamedTuple
 
 import pytest
+from tests.live import beside
+from tests.live.beside import PATIENCE, Beside, Difference, load, written_until
 from tests.live.cast.actor import set_name
-from tests.live.conftest import NOBODY
 from tests.support import require
 
 import portside.faces.lsof
 from portside.faces.lsof import main
 
-# Another user may not be able to read the source: what is imported late is imported here.
-for _found in pkgutil.iter_modules(portside.faces.lsof.__path__):
-    importlib.import_module(f"portside.faces.lsof.{_found.name}")
-for _name in ("system.fds", "system.locale", "system.mounts", "system.posix_regex", "system.resolver", "see.filter",
-              "system.taskfiles", "system.services", "wire.unix_diag", "ports.etc_services"):  # fmt: skip
-    importlib.import_module(f"portside.{_name}")
-importlib.import_module("json")
-importlib.import_module("pwd")
-
-ATTEMPTS = 4
-PATIENCE = 30.0
+load(
+    portside.faces.lsof, "json", "pwd", "portside.system.fds", "portside.system.locale", "portside.system.mounts",
+    "portside.system.posix_regex", "portside.system.resolver", "portside.see.filter", "portside.system.taskfiles",
+    "portside.system.services", "portside.wire.unix_diag", "portside.ports.etc_services",
+)  # fmt: skip
 
 COMBINATIONS = """
 -Pnl +M -i4
@@ -172,15 +162,6 @@ ONLY_THREADS = ("tcp listen, thread with its own table", "tcp listen, leader gon
 CUT_NAMES = {"/new\\nline": "/new", "/a  b\\tc": "/a", "@^Aodd\\n \\xff*": "@^Aodd"}
 
 
-class Difference(NamedTuple):
-    """Something lsof does otherwise: where it shows, what only lsof's answer has, and what only ours, if anything."""
-
-    what: str
-    words: str
-    theirs: str
-    ours: str
-
-
 DIFFERENCES = (
     Difference("names end at a ) that none opened", "-Pni :26100", r"^a +\d", r"^a\)\\x20b +\d"),
     Difference("a name that is empty", "-Pni :26104", r"^(?!COMMAND|\(unknown\)).+26104", r"^\(unknown\) "),
@@ -201,50 +182,17 @@ DIFFERENCES = (
 )
 
 
-def face(words):
-    """Run the face in this process; return (standard output, standard error, exit code)."""
-    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
-        code = main([*words])
-    return out.getvalue(), err.getvalue(), code
+LSOF = Beside("lsof", main)
 
 
-def lsof(words):
-    """Run the peer; return the same."""
-    done = subprocess.run(["lsof", *words], capture_output=True, timeout=PATIENCE, stdin=subprocess.DEVNULL)
-    return *(text.decode("utf-8", "surrogateescape") for text in (done.stdout, done.stderr)), done.returncode
-
-
-def both(words):
-    """Return (lsof's, ours), asked again as long as lsof's own answer changes meanwhile."""
-    for _ in range(ATTEMPTS):
-        before, ours, after = lsof(words), face(words), lsof(words)
-        if before in (after, ours):
-            break
-    return before, ours
-
-
-def every(combinations, left_out):
-    """Return combination -> (lsof's, ours); `left_out` are processes that have tests of their own."""
-    return {one: both([*left_out, *one.split()]) for one in combinations}
-
-
-class Told:
-    """What both said, all combinations asked at once for each user."""
+class Told(beside.Told):
+    """What both said, but of processes that have tests of their own."""
 
     def __init__(self, world):
-        self.world = world
         odd = [entry for entry in world.entries if is_odd(entry)]
         self.pids = {str(pid) for entry in odd for pid, _ in entry.holders}
-        self._left_out = ["-p", ",".join(f"^{pid}" for pid in sorted(self.pids))]
-        self._said = {}
-
-    def said(self, user, combination):
-        if user not in self._said:
-            uid = NOBODY if user == "nobody" else None
-            self._said[user] = self.world.space.call(
-                every, COMBINATIONS, self._left_out, uid=uid, timeout=300
-            )
-        return self._said[user][combination]
+        left_out = ["-p", ",".join(f"^{pid}" for pid in sorted(self.pids))]
+        super().__init__(world, LSOF, COMBINATIONS, lambda one: [*left_out, *one.split()])
 
     def comparable(self, answer):
         """Return an answer with names as lsof cuts them, without the processes that -E shows in spite of -p ^."""
@@ -274,8 +222,6 @@ def told(world):
 @pytest.mark.parametrize("combination", COMBINATIONS)
 def test_prints_what_lsof_prints(told, user, combination):
     """Standard output, standard error and exit code are the same, byte for byte."""
-    if user == "nobody":
-        require(not os.geteuid(), "needs root, to be another user")
     theirs, ours = map(told.comparable, told.said(user, combination))
     assert ours == theirs
 
@@ -290,17 +236,13 @@ def test_the_table_shows_something(told):
 def test_differs_where_it_is_said_to(told, difference):
     """Each difference of docs/comparison.md shows itself."""
     words = difference.words.replace("{self}", str(os.getpid())).split()
-    theirs, ours = (f"{out}{err}exit {code}" for out, err, code in told.world.space.call(both, words))
-    assert re.search(difference.theirs, theirs, re.MULTILINE)
-    assert not re.search(difference.theirs, ours, re.MULTILINE)
-    if difference.ours:
-        assert re.search(difference.ours, ours, re.MULTILINE)
-        assert not re.search(difference.ours, theirs, re.MULTILINE)
+    answers = told.world.space.call(LSOF.both, words)
+    difference.check(*(f"{out}{err}exit {code}" for out, err, code in answers))
 
 
 def test_a_missing_user_is_said_to_be_missing(told):
     """Lsof reads memory that it did not set: at times it says nothing, and exits 0."""
-    out, _, code = told.world.space.call(face, ["-V", "-a", "-i", "-u", "4243"])
+    out, _, code = told.world.space.call(LSOF.face, ["-V", "-a", "-i", "-u", "4243"])
     assert (out, code) == ("lsof: no Internet files located\nlsof: user ID not located: 4243\n", 1)
 
 
@@ -315,9 +257,9 @@ def test_a_path_stands_for_its_socket(told):
         [path, "/nonexistent"],
         ["+E", path],
     ):
-        theirs, ours = told.world.space.call(both, words)
+        theirs, ours = told.world.space.call(LSOF.both, words)
         assert ours == theirs
-    out, _, _ = told.world.space.call(face, [os.path.join(told.world._directory, "plain")])
+    out, _, _ = told.world.space.call(LSOF.face, [os.path.join(told.world._directory, "plain")])
     assert len(out.splitlines()) == 2
 
 
@@ -340,28 +282,11 @@ def test_repeats(told, words):
     command = [*words, "-Pni", ":21001-21012"]
     mark = {"-r1m--%%--": b"--%--\n", "-F": b"m\n"}.get(words[-1], b"=======\n")
     answers = [
-        two_rounds(told.world.space, [*program, *command], mark)
+        written_until(told.world.space, [*program, *command], lambda text: text.count(mark) >= 2)
         for program in (["lsof"], [sys.executable, "-m", "portside", "lsof"])
     ]
     assert answers[1] == answers[0]
     assert answers[0].count(mark) == 2
-
-
-def two_rounds(space, command, mark):
-    """Return what a command writes up to the second mark, and end it."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, preexec_fn=space.enter)
-    written, deadline = b"", time.monotonic() + PATIENCE
-    try:
-        while written.count(mark) < 2:
-            ready, _, _ = select.select([process.stdout], [], [], deadline - time.monotonic())
-            chunk = os.read(process.stdout.fileno(), 1 << 16) if ready else b""
-            assert chunk, written
-            written += chunk
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-    return written
 
 
 REGISTERED = ((100003, 3, 6, 2049), (100003, 3, 17, 2049), (100000, 2, 6, 111), (390113, 1, 6, 7937))
@@ -405,7 +330,8 @@ def with_port_mapper(combinations):
             stack.enter_context(socket.create_server(("", 7937)))
             datagram = stack.enter_context(socket.socket(type=socket.SOCK_DGRAM))
             datagram.bind(("", 2049))
-            return every(combinations, ["-p", f"^{child}"])  # its connections come and go
+            left_out = ["-p", f"^{child}"]  # its connections come and go
+            return {one: LSOF.both([*left_out, *one.split()]) for one in combinations}
     finally:
         os.kill(child, 9)
         os.waitpid(child, 0)
@@ -428,7 +354,7 @@ def with_names(tftp, words):
             stack.enter_context(socket.create_server(("::1", port), family=socket.AF_INET6))
         datagram = stack.enter_context(socket.socket(type=socket.SOCK_DGRAM))
         datagram.bind(("", tftp))
-        return both(words)
+        return LSOF.both(words)
 
 
 def test_services_of_udp_have_their_names(space):
@@ -486,7 +412,7 @@ def with_odd_names(directory):
         unix.bind(os.path.join(directory, "a:b"))
         set_name(b"a(b")
         try:
-            return both(["-Pni", f":{listener.getsockname()[1]}"]), both(
+            return LSOF.both(["-Pni", f":{listener.getsockname()[1]}"]), LSOF.both(
                 ["-U", "-a", "-d", str(unix.fileno())]
             )
         finally:

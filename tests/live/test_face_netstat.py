@@ -7,37 +7,25 @@ between (timers, counters) is no difference.
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import io
 import os
-import pkgutil
 import re
-import select
 import shutil
 import subprocess
 import sys
-import time
-from typing import NamedTuple
 
 import pytest
-from tests.live.conftest import NOBODY
+from tests.live.beside import Beside, Difference, Told, load, written_until
 from tests.support import require
 
 import portside.faces.netstat
 from portside.faces import printable
 from portside.faces.netstat import main
 
-# Another user may not be able to read the source: what is imported late is imported here.
-for _found in pkgutil.iter_modules(portside.faces.netstat.__path__):
-    importlib.import_module(f"portside.faces.netstat.{_found.name}")
-for _name in ("system.fds", "system.hostnames", "system.interfaces", "system.taskfiles", "system.processes",
-              "see.owners", "wire.interfaces", "ports.etc_services"):  # fmt: skip
-    importlib.import_module(f"portside.{_name}")
-importlib.import_module("pwd")
-
-ATTEMPTS = 6
-PATIENCE = 30.0
+load(
+    portside.faces.netstat, "pwd", "portside.system.fds", "portside.system.hostnames", "portside.system.interfaces",
+    "portside.system.taskfiles", "portside.system.processes", "portside.see.owners", "portside.wire.interfaces",
+    "portside.ports.etc_services",
+)  # fmt: skip
 
 TYPED = """\
 -n
@@ -213,15 +201,6 @@ foo
 COMBINATIONS = ["", *TYPED.splitlines()]
 
 
-class Difference(NamedTuple):
-    """Something netstat does otherwise: where it shows, what only netstat's answer has, what only ours."""
-
-    what: str
-    words: str
-    theirs: str
-    ours: str
-
-
 DIFFERENCES = (
     Difference("Unix names end at a blank", "-xa", r"/a$", r"/a  b\\x09c$"),
     Difference("Unix names end at a line break", "-xa", r"/new$", r"/new\\x0aline$"),
@@ -250,62 +229,19 @@ def comparable(answer):
     return SECONDS.sub(r"\1(T/", out), err.replace(BOGUS, ""), code
 
 
-def face(words):
-    """Run the face in this process; return (standard output, standard error, exit code)."""
-    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
-        code = main([*words])
-    return out.getvalue(), err.getvalue(), code
-
-
-def netstat(words):
-    """Run the peer; return the same."""
-    done = subprocess.run(
-        ["netstat", *words], capture_output=True, timeout=PATIENCE, stdin=subprocess.DEVNULL,
-        env={**os.environ, "LC_ALL": "C"},
-    )  # fmt: skip
-    return *(text.decode("utf-8", "surrogateescape") for text in (done.stdout, done.stderr)), done.returncode
-
-
-def both(words):
-    """Return (netstat's, ours), asked again as long as netstat's own answer changes meanwhile."""
-    for _ in range(ATTEMPTS):
-        before, ours, after = netstat(words), face(words), netstat(words)
-        if comparable(before) == comparable(after) or comparable(before) == comparable(ours):
-            break
-    return before, ours
-
-
-def every(combinations):
-    """Return combination -> (netstat's, ours)."""
-    return {one: both(one.split()) for one in combinations}
-
-
-class Told:
-    """What both said, all combinations asked at once for each user."""
-
-    def __init__(self, world):
-        self.world = world
-        self._said = {}
-
-    def said(self, user, combination):
-        if user not in self._said:
-            uid = NOBODY if user == "nobody" else None
-            self._said[user] = self.world.space.call(every, COMBINATIONS, uid=uid, timeout=300)
-        return self._said[user][combination]
+NETSTAT = Beside("netstat", main, comparable, LC_ALL="C")
 
 
 @pytest.fixture(scope="module")
 def told(world):
     require(shutil.which("netstat"), "netstat of net-tools is not installed")
-    return Told(world)
+    return Told(world, NETSTAT, COMBINATIONS)
 
 
 @pytest.mark.parametrize("user", ["root", "nobody"])
 @pytest.mark.parametrize("combination", COMBINATIONS)
 def test_prints_what_netstat_prints(told, user, combination):
     """Standard output, standard error and exit code are the same, byte for byte."""
-    if user == "nobody":
-        require(not os.geteuid(), "needs root, to be another user")
     theirs, ours = map(comparable, told.said(user, combination))
     assert ours == theirs
 
@@ -319,12 +255,8 @@ def test_the_table_shows_something(told):
 @pytest.mark.parametrize("difference", DIFFERENCES, ids=[one.what for one in DIFFERENCES])
 def test_differs_where_it_is_said_to(told, difference):
     """Each difference of docs/comparison.md shows itself."""
-    theirs, ours = (f"{out}{err}" for out, err, _ in told.world.space.call(both, difference.words.split()))
-    assert re.search(difference.theirs, theirs, re.MULTILINE)
-    assert not re.search(difference.theirs, ours, re.MULTILINE)
-    if difference.ours:
-        assert re.search(difference.ours, ours, re.MULTILINE)
-        assert not re.search(difference.ours, theirs, re.MULTILINE)
+    answers = told.world.space.call(NETSTAT.both, difference.words.split())
+    difference.check(*(f"{out}{err}" for out, err, _ in answers))
 
 
 def test_timers_run_as_netstats_do(told):
@@ -339,7 +271,7 @@ def test_timers_run_as_netstats_do(told):
 def timers():
     """Return end points -> seconds of the timer: netstat's, ours, netstat's."""
     found = []
-    for program in (netstat, face, netstat):
+    for program in (NETSTAT.tool, NETSTAT.face, NETSTAT.tool):
         lines = program(["-tano"])[0].splitlines()
         rows = [re.match(r"(tcp6? +\d+ +\d+ +\S+ +\S+ +\S+) +(\w+) \((\d+\.\d\d)/", line) for line in lines]
         found.append({(row[1], row[2]): float(row[3]) for row in rows if row and float(row[3])})
@@ -358,21 +290,12 @@ def test_goes_on_as_netstat_does(told, words):
 
 def two_rounds(space, command):
     """Return what a command has written when it has written its second round, counters left out; end it."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, preexec_fn=space.enter)
-    written, deadline = b"", time.monotonic() + PATIENCE
-    try:
-        while True:
-            ready, _, _ = select.select([process.stdout], [], [], deadline - time.monotonic())
-            chunk = os.read(process.stdout.fileno(), 1 << 16) if ready else b""
-            assert chunk, written
-            written += chunk
-            title = written.partition(b"\n")[0] if b"Kernel Int" not in written else b"Iface "
-            if written.count(title) > 1 and written.endswith(b"\n"):
-                return re.sub(rb" +\d+", b" N", written)
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
+
+    def enough(written):
+        title = written.partition(b"\n")[0] if b"Kernel Int" not in written else b"Iface "
+        return written.endswith(b"\n") and written.count(title) > 1
+
+    return re.sub(rb" +\d+", b" N", written_until(space, command, enough))
 
 
 def test_groups_stay_ipv4s_in_every_round(told):
@@ -412,7 +335,7 @@ def test_a_hostile_command_line_is_escaped(told, word):
     )  # fmt: skip
     try:
         port = server.stdout.readline().decode().strip()
-        theirs, ours = told.world.space.call(both, ["-tlnpo"])
+        theirs, ours = told.world.space.call(NETSTAT.both, ["-tlnpo"])
     finally:
         server.kill()
         server.communicate()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import shutil
 import socket
 import subprocess
 
+from tests.live.beside import rows_of
 from tests.live.peers import _ss_endpoint
 from tests.live.test_face_sockstat import ANY, stage
 from tests.support import require
@@ -21,9 +21,7 @@ BSD_STATES = {"ESTAB": "ESTABLISHED", "LISTEN": "LISTEN", "TIME-WAIT": "TIME_WAI
 
 def netstat(*words):
     """Run the face in this process; return its lines split at blanks."""
-    with contextlib.redirect_stdout(io.StringIO()) as printed:
-        assert main([*words]) == 0
-    return [line.split() for line in printed.getvalue().splitlines()]
+    return rows_of(main, words)
 
 
 def told_by(*command):

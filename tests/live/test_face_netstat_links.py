@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.live.test_face_netstat import every
+from tests.live.test_face_netstat import NETSTAT
 from tests.support import require
 
 from portside.errors import NotSupported
@@ -82,7 +82,7 @@ def router():
             with contextlib.suppress(NotSupported):
                 scratch.ip(line, f"link set {line.split()[2]} up")
                 made.append(line.split()[4])
-        yield scratch.call(every, ROUTERS), made
+        yield scratch.call(NETSTAT.every, ROUTERS), made
 
 
 @pytest.mark.parametrize("combination", ROUTERS)

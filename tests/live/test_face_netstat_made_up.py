@@ -13,7 +13,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.live.test_face_netstat import both, face
+from tests.live.test_face_netstat import NETSTAT
 from tests.support import require
 
 from portside.faces.netstat.phrases import phrases
@@ -93,7 +93,7 @@ def over(files, combinations):
         path = Path("/proc/net", name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    return {one: both(one.split()) for one in combinations}
+    return NETSTAT.every(combinations)
 
 
 @pytest.fixture(scope="module")
@@ -154,4 +154,4 @@ def test_hostile_text_is_escaped_wherever_it_comes_from(made_up):
         assert "\x1b" not in out + said
         assert "\\x1b[31m" in out
         assert not code
-    assert face(["-A", odd]) == ("", "Unknown address family `\\x1b[31m'.\n", 1)
+    assert NETSTAT.face(["-A", odd]) == ("", "Unknown address family `\\x1b[31m'.\n", 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 import shutil
@@ -12,6 +11,7 @@ import subprocess
 import sys
 
 from tests.live import peers
+from tests.live.beside import rows_of, run_face
 from tests.live.conftest import NOBODY
 from tests.live.test_cli_live import run
 from tests.support import require
@@ -30,9 +30,7 @@ with socket.create_server(("127.0.0.1", 0)) as listener:
 
 def sockstat(*words):
     """Run the face in this process; return its lines split at blanks."""
-    with contextlib.redirect_stdout(io.StringIO()) as printed:
-        assert main([*words]) == 0
-    return [line.split() for line in printed.getvalue().splitlines()]
+    return rows_of(main, words)
 
 
 def stage(stack: contextlib.ExitStack):
@@ -135,9 +133,8 @@ def details():
         port = listener.getsockname()[1]
         client = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
-        with contextlib.redirect_stdout(io.StringIO()) as printed:
-            assert main(["--libxo", "json", "-4sCSiUn", "-p", str(port)]) == 0
-        rows = json.loads(printed.getvalue())["sockstat"]["socket"]
+        out, _, _ = run_face(main, ["--libxo", "json", "-4sCSiUn", "-p", str(port)])
+        rows = json.loads(out)["sockstat"]["socket"]
         ours = [row for row in rows if row.get("pid") == os.getpid()]
         by_fd = {row["fd"]: row for row in ours}
         return by_fd[listener.fileno()], by_fd[client.fileno()], len(rows)

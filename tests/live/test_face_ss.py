@@ -7,37 +7,24 @@ widths that depend on it.
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import io
-import os
-import pkgutil
 import re
 import shlex
 import shutil
 import subprocess
-from typing import NamedTuple
 
 import pytest
-from tests.live.conftest import NOBODY
+from tests.live.beside import Beside, Difference, Told, load
 from tests.support import require
 
 import portside.faces.ss
 from portside.faces import printable
 from portside.faces.ss import main
 
-# Another user may not be able to read the source: what is imported late is imported here.
-for _found in pkgutil.iter_modules(portside.faces.ss.__path__):
-    importlib.import_module(f"portside.faces.ss.{_found.name}")
-LATE = (
-    "system.cgroups", "system.fds", "system.resolver", "system.taskfiles", "system.processes", "system.tasks",
-    "system.selinux", "system.posix_regex", "wire.ulp_info", "ports.etc_services",
+load(
+    portside.faces.ss, "portside.system.cgroups", "portside.system.fds", "portside.system.resolver",
+    "portside.system.taskfiles", "portside.system.processes", "portside.system.tasks", "portside.system.selinux",
+    "portside.system.posix_regex", "portside.wire.ulp_info", "portside.ports.etc_services",
 )  # fmt: skip
-for _name in LATE:
-    importlib.import_module(f"portside.{_name}")
-
-ATTEMPTS = 6
-PATIENCE = 30.0
 
 # behind -p: the sockets whose holders have names that ss cuts or does not find have greater ports
 TAME = "( sport le 26000 )"
@@ -277,15 +264,6 @@ TYPED = rf"""
 COMBINATIONS = [line for line in TYPED.splitlines() if line]
 
 
-class Difference(NamedTuple):
-    """Something ss does otherwise: where it shows, what only ss's answer has, what only ours."""
-
-    what: str
-    words: str
-    theirs: str
-    ours: str
-
-
 DIFFERENCES = (
     Difference("control characters", "-xa", "\x1b", r"\\x1b\[31mred"),
     Difference("a line break in a name is a line of its own", "-xa", r"^line ", r"new\\x0aline "),
@@ -317,75 +295,48 @@ def comparable(answer):
     return out.partition("Usage: ss")[0] if "Usage:" in out else out, err, code
 
 
-def face(words):
-    """Run the face in this process; return (standard output, standard error, exit code)."""
-    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
-        code = main([*words])
-    return out.getvalue(), err.getvalue(), code
+SS = Beside("ss", main, comparable)
 
 
-def ss(words):
-    """Run the peer; return the same."""
-    done = subprocess.run(["ss", *words], capture_output=True, timeout=PATIENCE, stdin=subprocess.DEVNULL)
-    return *(text.decode("utf-8", "surrogateescape") for text in (done.stdout, done.stderr)), done.returncode
-
-
-def both(words):
-    """Return (ss's, ours), asked again as long as ss's own answer changes meanwhile."""
-    for _ in range(ATTEMPTS):
-        before, ours, after = ss(words), face(words), ss(words)
-        if comparable(before) == comparable(after) or comparable(before) == comparable(ours):
-            break
-    return before, ours
-
-
-def every(combinations):
-    """Return combination -> (ss's, ours)."""
-    return {
-        one: both(shlex.split(one.replace("\\ ", "\\\\ ") if "'" not in one else one)) for one in combinations
-    }
+def apart(combination):
+    """Return the words of a combination as a shell takes them; outside quotes a backslash is for ss."""
+    return shlex.split(combination.replace("\\ ", "\\\\ ") if "'" not in combination else combination)
 
 
 @pytest.fixture(scope="module")
 def told(world):
-    """What both said, all combinations asked at once for each user."""
     require(shutil.which("ss"), "ss of iproute2 is not installed")
     version = subprocess.run(["ss", "-V"], capture_output=True, text=True, timeout=30, check=True).stdout
     require("iproute2-6.1.0" in version, f"ss is {version.strip()}, its texts differ")
-    users = {"root": None} if os.geteuid() else {"root": None, "nobody": NOBODY}
-    return {user: world.space.call(every, COMBINATIONS, uid=uid, timeout=300) for user, uid in users.items()}
+    return Told(world, SS, COMBINATIONS, apart)
 
 
 @pytest.mark.parametrize("user", ["root", "nobody"])
 @pytest.mark.parametrize("combination", COMBINATIONS)
 def test_prints_what_ss_prints(told, user, combination):
     """Standard output, standard error and exit code are the same, byte for byte."""
-    require(user in told, "needs root, to be another user")
-    theirs, ours = map(comparable, told[user][combination])
+    theirs, ours = map(comparable, told.said(user, combination))
     assert ours == theirs
 
 
 def test_the_table_shows_something(told):
     """Both of nothing would be equal too; and clocks do not run in most answers, so widths are compared."""
-    listed = [out for _, (out, _, _) in told["root"].values() if len(out.splitlines()) > 3]
+    said = (told.said("root", one)[1][0] for one in COMBINATIONS)
+    listed = [out for out in said if len(out.splitlines()) > 3]
     assert len(listed) > 110
     assert sum(not RUNNING.search(out) for out in listed) > 80
 
 
 @pytest.mark.parametrize("difference", DIFFERENCES, ids=[one.what for one in DIFFERENCES])
-def test_differs_where_it_is_said_to(world, told, difference):
+def test_differs_where_it_is_said_to(told, difference):
     """Each difference of docs/comparison.md shows itself."""
-    theirs, ours = (f"{out}{err}" for out, err, _ in world.space.call(both, shlex.split(difference.words)))
-    assert re.search(difference.theirs, theirs, re.MULTILINE)
-    assert not re.search(difference.theirs, ours, re.MULTILINE)
-    if difference.ours:
-        assert re.search(difference.ours, ours, re.MULTILINE)
-        assert not re.search(difference.ours, theirs, re.MULTILINE)
+    answers = told.world.space.call(SS.both, shlex.split(difference.words))
+    difference.check(*(f"{out}{err}" for out, err, _ in answers))
 
 
 def test_nothing_that_a_terminal_acts_on_gets_out(world):
     """Of names of processes and sockets, whoever chose them."""
     for words in (["-xap"], ["-tunap"], ["-tunapT"], ["-xa", "src", "*\x1b*"], ["-t", "state", "\x1b[31m"]):
-        out, err, _ = world.space.call(face, words)
+        out, err, _ = world.space.call(SS.face, words)
         text = (out + err).replace("\n", "").replace("\t", "")
         assert text == printable(text), words
