@@ -227,3 +227,26 @@ def test_without_a_rate_it_slows_down_for_a_way_that_bears_little_and_says_so():
     assert counters.retried > 1000
     missed = sum(each.state == "filtered" for each in results.values())
     assert missed < 0.01 * len(results), "without slowing down it is most of them"
+
+
+def test_answers_that_the_ring_has_no_room_for_are_counted_and_asked_again():
+    """A ring of the smallest size, read twenty times a second: most answers to 6,000 probes do not fit into it."""
+    with Scanned(firewall=False) as hosts:
+        results, counters = hosts.near.call(_little_room, timeout=100)
+    assert counters.dropped > 1000
+    assert any("lost on this host" in note for note in counters.notes), "it slowed down and says why"
+    assert counters.retried >= counters.dropped / 2
+    states = {(each.port in OPEN, each.state, each.reason) for each in results.values()}
+    assert states == {(True, "open", "syn-ack"), (False, "closed", "reset")}, (
+        "nothing is told that was not read"
+    )
+
+
+def _little_room():
+    from functools import partial
+
+    from portside.probe.packets import engine
+
+    engine.Ring = partial(packets.Ring, count=1024)
+    engine._GATHER = engine._GATHER_MANY = 0.05
+    return scanned._scan("syn", [FAR], [(1, 6_000)], {})

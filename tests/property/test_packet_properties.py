@@ -29,3 +29,18 @@ def test_any_bytes(data):
 def test_a_checksum_makes_the_sum_come_out(data):
     whole = data + bytes(len(data) % 2)
     assert checksum.internet(whole + checksum.internet(whole).to_bytes(2, "big")) == 0
+
+
+CHAIN = st.lists(st.tuples(st.sampled_from([0, 43, 44, 60, 51, 6, 58]), st.integers(0, 255)), max_size=12)
+
+
+@MANY
+@given(CHAIN, st.binary(max_size=80), st.integers(0, 200))
+def test_any_chain_of_extension_headers_ends(chain, rest, length):
+    """Too many headers, too long ones, a lying length: read to an end within the bytes, or not at all."""
+    kinds = [kind for kind, _ in chain] + [6]
+    body = b"".join(bytes([kinds[at + 1], size]) + bytes(6) for at, (_, size) in enumerate(chain)) + rest
+    packet = ip.header(bytes(16), bytes(16), kinds[0], length) + body
+    found = ip.read(packet)
+    if found is not None:
+        assert ip.V6.size <= found.start <= found.end <= len(packet)

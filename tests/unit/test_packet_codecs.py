@@ -118,6 +118,31 @@ def test_the_filter_drops_what_is_no_ip():
     assert interpret(cbpf.answers(61000, 61002, 99), bytes(60)) == 0
 
 
+@pytest.mark.parametrize("extension", [0, 43, 44, 51, 60])
+def test_the_filter_drops_ipv6_with_extension_headers(extension):
+    """No host puts one before an answer to our probes; what it hides would have to be looked for."""
+    segment = bytes([TCP, 0]) + bytes(6) + tcp.segment((YOU6, ME6), (443, 61001), tcp.RST)
+    packet = ip.header(YOU6, ME6, extension, len(segment)) + segment
+    assert interpret(cbpf.answers(61000, 61002, 99), packet) == 0
+
+
+def test_the_filter_steps_over_the_options_of_ipv4_and_drops_later_fragments():
+    segment = tcp.segment((YOU, ME), (443, 61001), tcp.RST)
+    plain = ip.header(YOU, ME, TCP, len(segment))
+    longer = bytes([0x47]) + plain[1:] + bytes([7, 8, 4, 0, 0, 0, 0, 0]) + segment
+    assert interpret(cbpf.answers(61000, 61002, 99), longer) == 99
+    later = plain[:6] + b"\0\5" + plain[8:] + segment
+    assert interpret(cbpf.answers(61000, 61002, 99), later) == 0
+
+
+@pytest.mark.parametrize("tag", [b"\0\5\x08\0", b"\0\5\x86\xdd", b"\x40\5\x08\0", b"\x60\5\x86\xdd"])
+def test_a_frame_s_inner_tag_is_not_taken_for_an_ip_header(tag):
+    """Of two tags the kernel takes one off: byte 0 is the inner one's priority, which 4 and 6 may begin."""
+    segment = tcp.segment((YOU, ME), (443, 61001), tcp.RST | tcp.ACK)
+    packet = tag + ip.header(YOU, ME, TCP, len(segment)) + segment
+    assert interpret(cbpf.answers(61000, 61002, 99), packet) == 0
+
+
 def interpret(program, packet):
     """What the kernel would return (net/core/filter.c): loads past the end return 0."""
     steps = [cbpf._INSTRUCTION.unpack_from(program, at) for at in range(0, len(program), 8)]

@@ -136,6 +136,22 @@ def test_attempts_follow_each_other_at_a_distance():
     assert chunk.due(2, 100.0, size)[0].tolist() == list(range(50, 100)), "given up after both"
 
 
+def test_what_is_no_plain_answer_is_read_as_it_is_or_not_at_all():
+    """Rows with IPv4 options, with extension headers, cut short: the columns take none of them for a plain one."""
+    segment = tcp.segment((bytes([192, 0, 2, 2]), bytes([192, 0, 2, 1])), (443, 61_001), tcp.RST)
+    four = ip.header(bytes([192, 0, 2, 2]), bytes([192, 0, 2, 1]), TCP, len(segment)) + segment
+    behind = bytes([TCP, 0]) + bytes(6) + segment
+    six = ip.header(bytes(15) + b"\2", bytes(15) + b"\1", 60, len(behind)) + behind
+    rows = [four, bytes([0x46]) + four[1:20] + bytes(4) + segment, six, four[:30]]
+    data = numpy.zeros((len(rows), answers.KEEP), numpy.uint8)
+    for at, row in enumerate(rows):
+        data[at, : len(row)] = list(row)
+    sizes = numpy.array([len(row) for row in rows], numpy.uint32)
+    found, refusals = answers._split(data, sizes, numpy.zeros(len(rows)))
+    assert [each.ports.tolist() for each in found] == [[443]]
+    assert not refusals
+
+
 def test_any_bytes_in_the_ring_are_answers_or_nothing():
     random = numpy.random.default_rng(5)
     for _ in range(50):

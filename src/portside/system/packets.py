@@ -61,6 +61,7 @@ _libc.sendto.argtypes = (
 )  # fmt: skip
 _libc.mmap.restype = ctypes.c_void_p
 
+MMSGHDR, IOVEC = 64, 16  # sizes of struct mmsghdr and struct iovec where pointers have 64 bits
 _MESSAGES = 1024  # UIO_MAXIOV, the most that sendmmsg(2) takes
 _STRIDE = 2048
 _NAME = 32  # room for a sockaddr_in6
@@ -115,18 +116,20 @@ class MessageSender:
         self._link = link
         _widen(link, socket.SO_SNDBUF, _SO_SNDBUFFORCE)
         self.slots = mmap.mmap(-1, self.count * self.stride)
-        self._table = mmap.mmap(-1, self.count * (64 + 16 + _NAME))
+        self._table = mmap.mmap(-1, self.count * (MMSGHDR + IOVEC + _NAME))
         self._headers = _address(self._table)
-        vectors = self._headers + self.count * 64
-        names = vectors + self.count * 16
+        vectors = self._headers + self.count * MMSGHDR
+        names = vectors + self.count * IOVEC
         slots = _address(self.slots)
-        for at in range(self.count):  # struct mmsghdr, struct iovec
+        for at in range(self.count):
             name = names + at * _NAME if named else 0
-            pack_into("@PIPNPNiI", self._table, at * 64, name, named, vectors + at * 16, 1, 0, 0, 0, 0)
-            pack_into("@PN", self._table, self.count * 64 + at * 16, slots + at * self.stride, 0)
+            pack_into(
+                "@PIPNPNiI", self._table, at * MMSGHDR, name, named, vectors + at * IOVEC, 1, 0, 0, 0, 0
+            )
+            pack_into("@PN", self._table, self.count * MMSGHDR + at * IOVEC, slots + at * self.stride, 0)
         view = memoryview(self._table)
-        self.entries = view[self.count * 64 : self.count * 80]
-        self.names = view[self.count * 80 :]
+        self.entries = view[self.count * MMSGHDR : self.count * (MMSGHDR + IOVEC)]
+        self.names = view[self.count * (MMSGHDR + IOVEC) :]
 
     def room(self) -> int:
         """Return the slots left: all of them, since the kernel copies."""
@@ -136,7 +139,9 @@ class MessageSender:
         """Send the next `count` packets; what the kernel has no buffer for just then is not sent and not counted."""
         sent, first = 0, self.place
         while sent < count:
-            done = _libc.sendmmsg(self._link.fileno(), self._headers + (first + sent) * 64, count - sent, 0)
+            done = _libc.sendmmsg(
+                self._link.fileno(), self._headers + (first + sent) * MMSGHDR, count - sent, 0
+            )
             if done > 0:
                 sent += done
                 continue
@@ -185,11 +190,15 @@ class XdpSender:
         places = xdp.MMAP_OFFSETS.unpack(room.raw)
         self._producer, _, entries, _ = places[4:8]
         self._completed, self._consumed, done, _ = places[12:16]
-        self._ring = mmap.mmap(self._file, entries + self.count * xdp.ENTRY, offset=xdp.XDP_PGOFF_TX_RING)
+        self._ring = mmap.mmap(
+            self._file, entries + self.count * xdp.DESCRIPTOR.size, offset=xdp.XDP_PGOFF_TX_RING
+        )
         self._back = mmap.mmap(self._file, done + self.count * 8, offset=xdp.XDP_UMEM_PGOFF_COMPLETION_RING)
         for at in range(self.count):
-            pack_into("=QII", self._ring, entries + at * xdp.ENTRY, at * self.stride, 0, 0)
-        self.entries = memoryview(self._ring)[entries : entries + self.count * xdp.ENTRY]
+            xdp.DESCRIPTOR.struct.pack_into(
+                self._ring, entries + at * xdp.DESCRIPTOR.size, at * self.stride, 0, 0
+            )
+        self.entries = memoryview(self._ring)[entries : entries + self.count * xdp.DESCRIPTOR.size]
         try:
             self._set(xdp.XDP_MAX_TX_SKB_BUDGET, pack("=I", _XDP_BUDGET))
         except OSError:
@@ -327,7 +336,7 @@ def _attach(link: socket.socket, program: bytes) -> None:
 
 def _bind_everywhere(link: socket.socket) -> None:
     """Bind to every protocol of every interface: struct sockaddr_ll with interface 0, which Python cannot say."""
-    name = pack("=HHiHBB8x", socket.AF_PACKET, socket.htons(ETH_P_ALL), 0, 0, 0, 0)
+    name = packet_ring.SOCKADDR_LL.write(sll_family=socket.AF_PACKET, sll_protocol=socket.htons(ETH_P_ALL))
     _check(_libc.bind(link.fileno(), name, len(name)))
 
 

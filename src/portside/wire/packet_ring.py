@@ -26,6 +26,10 @@ TPACKET2_HDR = Layout(
     "H tp_vlan_tci", "H tp_vlan_tpid", "4x",
 )  # fmt: skip
 TPACKET_STATS = Layout("tpacket_stats", "I tp_packets", "I tp_drops")
+SOCKADDR_LL = Layout(
+    "sockaddr_ll", "H sll_family", "H sll_protocol", "i sll_ifindex", "H sll_hatype", "B sll_pkttype",
+    "B sll_halen", "8s sll_addr",
+)  # fmt: skip
 
 # TPACKET_ALIGN(sizeof(struct tpacket2_hdr) + sizeof(struct sockaddr_ll)) + 16: net/packet/af_packet.c, tpacket_rcv
 DATA = 80

@@ -26,8 +26,8 @@ XDP_PGOFF_TX_RING = 0x80000000
 XDP_UMEM_PGOFF_COMPLETION_RING = 0x180000000
 
 CHUNK = 2048  # XDP_UMEM_MIN_CHUNK_SIZE
-ENTRY = 16  # struct xdp_desc: u64 addr, u32 len, u32 options
 
+DESCRIPTOR = Layout("xdp_desc", "Q addr", "I len", "I options")
 XDP_UMEM = Layout(
     "xdp_umem_reg", "Q addr", "Q len", "I chunk_size", "I headroom", "I flags", "I tx_metadata_len"
 )
