@@ -51,6 +51,7 @@ LIMITED = tuple(range(400, 406))  # open; SYNs beyond 20 a second are dropped
 PROXIED = (500, 501)  # a SYN proxy answers for both; behind the second nobody listens
 MANY = tuple(range(20000, 20200))  # open on the lossy and the far host
 UDP_ECHO, UDP_SILENT, UDP_CLOSED, UDP_DROPPED, UDP_PROHIBITED = 6000, 6001, 6002, 6003, 6004
+UDP_MANY = tuple(range(6100, 6200))  # open on the far host; one datagram in 25 to them is lost
 
 
 class Truth(NamedTuple):
@@ -91,23 +92,27 @@ def truths() -> list[Truth]:
         Truth(UNROUTED, "tcp", 80, "filtered", "host-unreach", ROUTER),
         Truth(FAR, "tcp", 22, "open", "syn-ack"),
         Truth(FAR, "tcp", 23, "closed", "reset"),
+        Truth(ROUTER, "udp", 8080, "open", "udp-response"),  # translated to the target's echo
+        Truth(ROUTER, "udp", 8081, "closed", "port-unreach"),  # translated to the target's closed port
+        Truth(FAR, "udp", UDP_ECHO, "open", "udp-response"),
+        Truth(FAR, "udp", UDP_CLOSED, "closed", "port-unreach"),
     ]
     return found
 
 
 _LISTENERS = """
 import select, socket, sys
-tcp, udp = eval(sys.argv[1])
-kept = []
+tcp, udp, silent = eval(sys.argv[1])
+kept, echo = [], set()
 for port in tcp:
     kept.append(socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=4096))
-echo = None
-for port in udp:
+for port in (*udp, *silent):
     one = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
     one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
     one.bind(("::", port))
     kept.append(one)
-    echo = echo or one
+    if port in udp:
+        echo.add(one)
 print("ready", flush=True)
 poll = select.poll()
 for one in kept:
@@ -119,7 +124,7 @@ while True:
         if number == 0:
             sys.exit()
         one = by_number[number]
-        if one is echo:
+        if one in echo:
             data, peer = one.recvfrom(65535)
             one.sendto(data or b"?", peer)
         elif one.type == socket.SOCK_DGRAM:
@@ -178,8 +183,8 @@ class ProbeWorld:
                 space.__enter__()
             self._connect()
             self._filter()
-            self._start(self.target, _LISTENERS, repr((_listening(), (UDP_ECHO, UDP_SILENT))))
-            self._start(self.far, _LISTENERS, repr(((22, *MANY), ())))
+            self._start(self.target, _LISTENERS, repr((_listening(), (UDP_ECHO,), (UDP_SILENT,))))
+            self._start(self.far, _LISTENERS, repr(((22, *MANY), (UDP_ECHO, *UDP_MANY), ())))
         except BaseException:
             self.close()
             raise
@@ -286,12 +291,15 @@ class ProbeWorld:
             "meta nfproto ipv6 tcp dport 300 reject with icmpv6 type admin-prohibited;",
             "tcp dport 301 drop;",
             f"ip daddr {LOSSY} numgen random mod 100 < {LOSS} drop;",
+            f"udp dport {UDP_MANY[0]}-{UDP_MANY[-1]} numgen inc mod 25 == 0 drop;",
             "}",
             "}",
             "table ip nat { chain pre { type nat hook prerouting priority -100;",
             f"ip daddr {ROUTER} tcp dport 8080 dnat to {TARGET}:80;",
             f"ip daddr {ROUTER} tcp dport 8081 dnat to {TARGET}:1;",
             f"ip daddr {ROUTER} tcp dport 8082 dnat to {TARGET}:104;",
+            f"ip daddr {ROUTER} udp dport 8080 dnat to {TARGET}:{UDP_ECHO};",
+            f"ip daddr {ROUTER} udp dport 8081 dnat to {TARGET}:{UDP_CLOSED};",
             "}",
             "}",
         )

@@ -57,3 +57,16 @@ def test_every_open_port_behind_a_bad_line(probe_world, address):
 
 def _open(address):
     return {one.port for one in scan(address, "20000-20199", method="syn", states=["open"], rate=2000.0)}
+
+
+def test_every_open_udp_port_behind_a_bad_line(probe_world):
+    """40 ms away, and of each 25 datagrams one is lost: what was lost is asked again."""
+    found, retried = probe_world.scanner.call(_open_udp, timeout=90)
+    assert found == set(world_of.UDP_MANY)
+    assert retried >= len(world_of.UDP_MANY) // 25
+
+
+def _open_udp():
+    ports = f"U:{world_of.UDP_MANY[0]}-{world_of.UDP_MANY[-1]}"
+    made = scan(world_of.FAR, ports, method="udp", states=["open"])
+    return {one.port for one in made}, made.progress().retried
