@@ -121,6 +121,16 @@ def test_a_host_that_limits_its_errors_is_waited_for():
     assert any("limits its ICMP errors" in note for note in counters.notes)
 
 
+def test_a_host_with_linux_s_own_limit_is_asked_when_its_errors_are_back():
+    """Six refusals, then one a second: all tries are over long before, so silence is not believed at once."""
+    require(os.geteuid() == 0 and shutil.which("ip"), "needs root and ip")
+    with Scanned(firewall=False) as hosts:
+        hosts.far.run(["sh", "-c", "echo 1000 > /proc/sys/net/ipv4/icmp_ratelimit"])
+        results, counters = hosts.scan("udp", [FAR], [(7000, 7008)], timeout=0.4)
+    assert {each.state for each in results.values()} == {"closed"}
+    assert any("limits its ICMP errors" in note for note in counters.notes)
+
+
 def test_the_rate_is_kept(hosts):
     """The slope of datagrams over time, to a host that is not there, at 400 a second."""
     slope, counters = hosts.near.call(_slope)
