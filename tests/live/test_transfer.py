@@ -25,7 +25,7 @@ from tests.support import require
 from portside.errors import BadReply, BadRequest, NotPermitted, NotSupported, PortsideError
 from portside.system import commands
 from portside.system.tls import Tls
-from portside.use.transfer import sealing
+from portside.use.transfer import channel, sealing
 from portside.use.transfer.receiving import receive
 from portside.use.transfer.sending import send
 from portside.wire import transfer as wire
@@ -156,6 +156,57 @@ def test_what_broke_is_gone_on_with(places, kind, protection):
         assert (there / "tree" / "second").read_bytes() == file.read_bytes()
     else:
         assert (there / "file").read_bytes() == file.read_bytes()
+
+
+def test_a_long_checksum_is_no_silence(places, monkeypatch):
+    """While what is there is read again, both sides say that they live, and the user is shown how far it is."""
+    monkeypatch.setattr(channel, "BUSY_EVERY", 0.0)
+    here, there = places
+    file = made(here / "file", MEGABYTES)
+    (there / ".file.portside-part").write_bytes(file.read_bytes()[: 5 << 20])
+    told = {"receiver": [], "sender": []}
+    receiving = Receiving(there, on_progress=told["receiver"].append)
+    words, answers = bytearray(), bytearray()
+    with Between(receiving.target, words=words, answers=answers) as target:
+        assert send(str(file), target, on_progress=told["sender"].append).resumed == 5 << 20
+    receiving.end()
+    assert kinds(answers[len(wire.GREETING) :]) == [wire.BUSY] * 5 + [wire.FROM, wire.DONE, wire.BYE]
+    assert kinds(words[len(wire.HELLO) + 1 :])[:7] == [wire.ENTRY, *[wire.BUSY] * 5, wire.START]
+    for each in told.values():
+        checked = [(one.done >> 20, one.size >> 20) for one in each if one.checking]
+        assert checked == [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
+        assert (each[-1].done, each[-1].checking) == (MEGABYTES, False)
+    assert (there / "file").read_bytes() == file.read_bytes()
+
+
+def test_a_disk_that_takes_its_time_is_waited_for(places, monkeypatch):
+    """A receiver that writes out what the kernel has kept says nothing for longer than silence may last."""
+    here, _ = places
+    file = made(here / "file", 10)
+    monkeypatch.setattr(channel, "SILENCE", 5.0)
+
+    def receiver():
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(wire.GREETING)
+            there = channel.Channel(connection)
+            connection.recv(len(wire.HELLO) + 1, socket.MSG_WAITALL)
+            entry = wire.parse_entry(there.expect(wire.ENTRY))
+            there.send(wire.FROM, wire.encode_point(0, hashlib.sha256().digest()))
+            for kind in (wire.START, wire.DATA):
+                there.expect(kind)
+            end = there.expect(wire.END)
+            time.sleep(6)
+            there.send(wire.DONE, end)
+            there.expect(wire.BYE)
+            there.send(wire.BYE)
+            assert entry.path == ("file",)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=receiver)
+        thread.start()
+        assert send(str(file), f"127.0.0.1:{listener.getsockname()[1]}").confirmed
+        thread.join(60)
 
 
 def test_only_what_is_verified_is_gone_on_from(places):
@@ -311,6 +362,16 @@ class Between:
         self.listener.close()
 
 
+def kinds(data):
+    """The kinds of the frames in what went one way."""
+    found, at = [], 0
+    while at < len(data):
+        kind, size = wire.parse_head(bytes(data[at : at + wire.HEAD.size]))
+        found.append(kind)
+        at += wire.HEAD.size + size
+    return found
+
+
 @pytest.mark.parametrize("kept", [False, True])
 def test_a_new_directory_comes_as_a_stream(places, kept):
     """The receiver says where to begin once, not for each file; after a broken transfer for each."""
@@ -325,11 +386,7 @@ def test_a_new_directory_comes_as_a_stream(places, kept):
     with Between(receiving.target, answers=seen) as target:
         assert send(str(here / "tree"), target).files == 200
     receiving.end()
-    frames, at = [], len(wire.GREETING)
-    while at < len(seen):
-        kind, size = wire.parse_head(bytes(seen[at : at + wire.HEAD.size]))
-        frames.append(kind)
-        at += wire.HEAD.size + size
+    frames = kinds(seen[len(wire.GREETING) :])
     assert frames.count(wire.DONE) == 200
     assert frames.count(wire.FROM) == (201 if kept else 1)
     assert sorted(os.listdir(there / "tree")) == sorted(os.listdir(here / "tree"))

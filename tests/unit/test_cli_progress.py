@@ -28,6 +28,12 @@ def test_the_bar_takes_what_is_left():
     assert "[" not in line(progress, 1.0, 56)
 
 
+def test_what_was_there_is_checked_first():
+    assert line(Progress("film.mkv", 1, 4, checking=True), 1.0, 100).startswith(
+        "checking film.mkv  25% [#####  "
+    )
+
+
 def test_nothing_is_done_of_nothing():
     assert "100%" in line(Progress("empty", 0, 0), 0.0, 79)
     assert line(Progress("x\x1b[2J", 0, 10), 0.0, 79).count("\x1b") == 0

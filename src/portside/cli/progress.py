@@ -27,15 +27,15 @@ class Bar:
         self._on = wanted and sys.stderr.isatty()
         self._drawn = 0.0
         self._marks: list[tuple[float, int]] = []
-        self._path = ""
+        self._of = ("", False)
 
     def show(self, progress: Progress) -> None:
         """Draw, if it is time."""
         now = time.monotonic()
         if not self._on or (now - self._drawn < _EVERY and progress.done < progress.size):
             return
-        if progress.path != self._path:
-            self._path, self._marks = progress.path, []
+        if (progress.path, progress.checking) != self._of:
+            self._of, self._marks = (progress.path, progress.checking), []
         self._marks = [mark for mark in self._marks if now - mark[0] < _WINDOW] + [(now, progress.done)]
         self._drawn = now
         try:
@@ -64,7 +64,10 @@ def line(progress: Progress, rate: float, width: int) -> str:
     moved = f"{size_text(progress.done)} of {size_text(progress.size)}"
     left = (progress.size - progress.done) / rate if rate else None
     figures = f"{moved:>20} {size_text(rate):>8}/s {time_text(left):>7}"
-    name = cut(clean(os.path.basename(progress.path)), max(1, min(_NAME, width - len(figures) - 6)))
+    name = clean(os.path.basename(progress.path))
+    name = cut(
+        f"checking {name}" if progress.checking else name, max(1, min(_NAME, width - len(figures) - 6))
+    )
     room = min(_BAR, width - len(figures) - len(name) - 9)
     bar = f" [{'#' * round(share * room):<{room}}]" if room >= _LEAST_BAR else ""
     return f"{name} {share:4.0%}{bar} {figures}"

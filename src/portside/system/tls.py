@@ -8,6 +8,7 @@ A certificate for one run is made by openssl(1): Python's ssl makes none.
 
 from __future__ import annotations
 
+import errno
 import os
 import ssl
 
@@ -98,7 +99,9 @@ def _load(what: str, load: Callable[[], object]) -> None:
     try:
         load()
     except (OSError, ValueError) as error:  # SSLError is an OSError
-        raise BadRequest("use", f"'{what}'", why(error)) from error
+        locked = getattr(error, "errno", None) == errno.EINVAL  # OpenSSL has asked for the pass phrase
+        reason = "its key is locked, and no pass phrase was given" if locked else why(error)
+        raise BadRequest("use", f"'{what}'", reason) from error
 
 
 def _temporary(context: ssl.SSLContext) -> str:
@@ -133,6 +136,7 @@ _MEANINGS = {
     "pem lib": "it holds no certificate with its key, in PEM",
     "no start line": "it holds no certificate in PEM",
     "no certificate or crl found": "it holds no certificate in PEM",
+    "bad decrypt": "the pass phrase is not its key's",
     "key values mismatch": "the key is not the certificate's",
 }
 

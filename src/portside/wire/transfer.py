@@ -12,7 +12,8 @@ Then frames: one byte that says the kind, four the length, the payload.  For eac
 
 The ENTRY of a directory at the root is answered by a FROM as well: 1 if there is something of an earlier try, else 0.
 After 0 all that is below it comes as a stream: no FROM, and a DONE is not waited for.
-FAIL (a reason) may come from the receiver at any time.  PAKE begins a sealed conversation (use/transfer/sealing.py).
+BUSY may come at any time from who makes a long checksum, FAIL (a reason) from the receiver.
+PAKE begins a sealed conversation (use/transfer/sealing.py).
 """
 
 from __future__ import annotations
@@ -35,10 +36,10 @@ OVERHEAD = 32  # what sealing may add to one
 HEAD = struct.Struct("!cI")
 _NUMBER = struct.Struct("!Q")
 
-ENTRY, FROM, START, DATA, HOLE, END, DONE, FAIL, BYE, PAKE = (
-    b"e", b"f", b"s", b"d", b"h", b"n", b"o", b"x", b"b", b"p",
+ENTRY, FROM, START, DATA, HOLE, END, DONE, FAIL, BYE, PAKE, BUSY = (
+    b"e", b"f", b"s", b"d", b"h", b"n", b"o", b"x", b"b", b"p", b"w",
 )  # fmt: skip
-KINDS = frozenset((ENTRY, FROM, START, DATA, HOLE, END, DONE, FAIL, BYE, PAKE))
+KINDS = frozenset((ENTRY, FROM, START, DATA, HOLE, END, DONE, FAIL, BYE, PAKE, BUSY))
 FILE, DIRECTORY, LINK = "file", "directory", "link"
 _MOST_BYTES = 1 << 62
 _MOST_PARTS = 256

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import select
 import socket
+import time
 
 from portside.errors import BadReply, BadRequest, TimedOut, Vanished
 from portside.use.places import UDP, parse_place
-from portside.wire.transfer import FAIL, HEAD, LARGEST, OVERHEAD, frame, parse_head
+from portside.wire.transfer import BUSY, FAIL, HEAD, LARGEST, OVERHEAD, frame, parse_head
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _RECORD = 1 << 14  # bytes of a TLS record (RFC 8446, 5.1)
 SILENCE = 60.0  # seconds without a byte after which the other side is given up
+BUSY_EVERY = 5.0  # seconds between two words that work goes on
+_KEEP_ALIVE = (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 4))  # seconds, seconds, probes
 
 
 def transfer_place(operation: str, text: str, code: str, tls: bool | Tls) -> Place:
@@ -54,9 +57,11 @@ class Channel:
         connection.settimeout(SILENCE)
         if connection.family != socket.AF_UNIX:  # frames are answered: Nagle's algorithm would delay each
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            _keep_alive(connection)
         self.connection = connection
         self._secured = hasattr(connection, "pending")  # an ssl.SSLSocket, without importing ssl to ask
         self._held = b""
+        self._told = time.monotonic()
         self._buffer = memoryview(bytearray(LARGEST + OVERHEAD))
         self._encrypt: Cipher | None = None
         self._decrypt: Cipher | None = None
@@ -93,6 +98,12 @@ class Channel:
 
     def receive(self) -> tuple[bytes, memoryview]:
         """Return the next frame; its payload is good until the next call.  Raises Vanished, BadReply, Refused."""
+        kind, payload = self._frame()
+        while kind == BUSY:
+            kind, payload = self._frame()
+        return kind, payload
+
+    def _frame(self) -> tuple[bytes, memoryview]:
         kind, length = parse_head(bytes(self._exactly(HEAD.size)))
         payload = self._exactly(length)
         if self._decrypt is not None:
@@ -104,12 +115,24 @@ class Channel:
             raise Refused(bytes(payload).decode("utf-8", "replace"))
         return kind, payload
 
-    def expect(self, kind: bytes) -> bytes:
-        """Return the payload of the next frame, which is of that kind."""
+    def expect(self, kind: bytes, *, patient: bool = False) -> bytes:
+        """Return the payload of the next frame, which is of that kind.
+
+        `patient`: the other side may be busy in its kernel, with writing to the disk; only keep-alive tells its end.
+        """
+        self.connection.settimeout(None if patient else SILENCE)
         found, payload = self.receive()
+        self.connection.settimeout(SILENCE)
         if found != kind:
             raise BadReply("read transfer", "", f"a frame of kind {found!r} came instead of {kind!r}")
         return bytes(payload)
+
+    def busy(self) -> None:
+        """Tell, now and then, that work goes on: called as often as one likes."""
+        now = time.monotonic()
+        if now - self._told >= BUSY_EVERY:
+            self._told = now
+            self.send(BUSY)
 
     def hears(self) -> bool:
         """Whether the other side has said something that was not received yet."""
@@ -162,6 +185,13 @@ class Channel:
                 raise Vanished("receive", "", "the other side has ended the connection")
             done += got
         return view
+
+
+def _keep_alive(connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEP_ALIVE:
+        if hasattr(socket, name):  # not everywhere
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def _gone(error: OSError) -> Vanished:

@@ -18,6 +18,8 @@ from portside.wire.transfer import DIRECTORY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from portside.wire.transfer import Entry
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -162,8 +164,8 @@ def settle(descriptor: int, entry: Entry) -> None:
     os.utime(descriptor, ns=(entry.time, entry.time))
 
 
-def digest_of(descriptor: int, size: int) -> hashlib._Hash:
-    """Return the SHA-256 of a file's first bytes, to be gone on with."""
+def digest_of(descriptor: int, size: int, on_piece: Callable[[int], None] = lambda _: None) -> hashlib._Hash:
+    """Return the SHA-256 of a file's first bytes, to be gone on with; `on_piece` is told how many are done."""
     digest = hashlib.sha256()
     buffer = memoryview(bytearray(min(_PIECE, max(size, 1))))
     at = 0
@@ -173,4 +175,5 @@ def digest_of(descriptor: int, size: int) -> hashlib._Hash:
             break
         digest.update(buffer[:got])
         at += got
+        on_piece(at)
     return digest

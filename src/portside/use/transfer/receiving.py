@@ -246,17 +246,17 @@ class _Receiver:
         sink = self._landing.file(below)
         try:
             has = os.fstat(sink).st_size
+            there = self._checked(sink, has, below)
             if not self._streams:
-                self._channel.send(wire.FROM, wire.encode_point(has, digest_of(sink, has).digest()))
+                self._channel.send(wire.FROM, wire.encode_point(has, there.digest()))
             start = wire.parse_number(self._channel.expect(wire.START))
             if start not in (0, has):
                 raise BadReply(
                     "receive", f"'{self._landing.path}'", f"the sender begins at {start}, not at {has}"
                 )
             os.ftruncate(sink, start)
-            digest = digest_of(sink, start)
-            shown = os.path.join(self._landing.path, *below)
-            self._content(sink, entry, start, digest, shown)
+            digest = there if start else hashlib.sha256()
+            self._content(sink, entry, start, digest, os.path.join(self._landing.path, *below))
             settle(sink, entry)
             if not below:  # those of a directory are synced together
                 os.fsync(sink)
@@ -267,6 +267,17 @@ class _Receiver:
         self._bytes += entry.size
         self._resumed += start
         self._sha256 = digest.hexdigest()
+
+    def _checked(self, sink: int, has: int, below: tuple[str, ...]) -> hashlib._Hash:
+        """Return the SHA-256 of what an earlier try has left of a file; the sender is told meanwhile."""
+        assert self._landing is not None
+        shown = os.path.join(self._landing.path, *below)
+
+        def tell(done: int) -> None:
+            self._channel.busy()
+            self._tell(Progress(shown, done, has, checking=True))
+
+        return digest_of(sink, has, tell)
 
     def _content(self, sink: int, entry: Entry, start: int, digest: hashlib._Hash, shown: str) -> None:
         """Write what comes until its END, and compare."""

@@ -6,12 +6,16 @@ from portside.record import Record
 
 
 class Progress(Record):
-    """How far one file is: bytes done of all, and how many of them an earlier try had brought."""
+    """How far one file is: bytes done of all, and how many of them an earlier try had brought.
+
+    `checking`: what that try had brought is read, and `size` is how much that is.
+    """
 
     path: str
     done: int
     size: int
     resumed: int = 0
+    checking: bool = False
 
 
 class Transferred(Record):

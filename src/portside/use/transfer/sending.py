@@ -170,7 +170,7 @@ class _Sender:
             self._entry(path, entry)
         self._listen(0)
         channel.send(wire.BYE)
-        channel.expect(wire.BYE)
+        channel.expect(wire.BYE, patient=True)
         return self._result(confirmed=True)
 
     def _result(self, *, confirmed: bool) -> Transferred:
@@ -236,7 +236,7 @@ class _Sender:
     def _file(self, source: int, path: str, entry: Entry) -> None:
         """Send one file from where the receiver's verified part ends, from its beginning if that has none."""
         has, digest_there = (0, b"") if self._streams else wire.parse_point(self._channel.expect(wire.FROM))
-        digest = digest_of(source, has if has <= entry.size else 0)
+        digest = self._checked(source, path, has if has <= entry.size else 0)
         start = has if has <= entry.size and digest.digest() == digest_there else 0
         if not start:
             digest = digest_of(source, 0)
@@ -260,6 +260,15 @@ class _Sender:
         self._bytes += entry.size
         self._sha256 = digest.hexdigest()
 
+    def _checked(self, source: int, path: str, has: int) -> hashlib._Hash:
+        """Return the SHA-256 of as much of a file as the receiver has; that is told meanwhile."""
+
+        def tell(done: int) -> None:
+            self._channel.busy()
+            self._tell(Progress(path, done, has, checking=True))
+
+        return digest_of(source, has, tell)
+
     def _piece(self, piece: int | memoryview, digest: hashlib._Hash) -> None:
         if isinstance(piece, int):
             self._channel.send(wire.HOLE, wire.encode_number(piece))
@@ -276,7 +285,7 @@ class _Sender:
             if not self._awaited:
                 self._channel.expect(wire.FAIL)  # raises what it says
             path, point = self._awaited.popleft()
-            if wire.parse_point(self._channel.expect(wire.DONE)) != point:
+            if wire.parse_point(self._channel.expect(wire.DONE, patient=True)) != point:
                 raise BadReply("send", f"'{path}'", "the receiver has another checksum")
 
     def send_plain(self, found: os.stat_result, tls: bool) -> Transferred:
