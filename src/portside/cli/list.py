@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from portside.cli import port_table
 from portside.cli.command import NETNS, Argument, Command, listing
 from portside.cli.listing import conclude
@@ -40,17 +38,9 @@ def run(arguments: SimpleNamespace, output: Output) -> int:
     """List once, or again and again with --watch."""
     if arguments.watch is None:
         return _once(arguments, output)
-    import gc
+    from portside.cli.watching import watch
 
-    gc.enable()  # it is switched off for a single answer: cli.entry
-    while True:
-        if output.out.isatty() and not (output.json or arguments.csv):
-            output.write("\x1b[H\x1b[2J" + time.strftime("%H:%M:%S") + "\n")
-        _once(arguments, output)
-        output.out.flush()
-        time.sleep(arguments.watch)
-        if not (output.out.isatty() or output.json):
-            output.write("\n")
+    return watch(_once, arguments, output)
 
 
 def _once(arguments: SimpleNamespace, output: Output) -> int:

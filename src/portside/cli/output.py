@@ -71,8 +71,9 @@ class Output:
         return text.encode(self._encoding, "backslashreplace").decode(self._encoding)
 
     def note(self, text: str) -> None:
-        """Say something on standard error, unless --quiet."""
+        """Say something on standard error, unless --quiet; what was written before is seen before."""
         if not self.quiet:
+            self.out.flush()
             print(f"portside: {clean(text)}", file=self.err)
 
     def detail(self, text: str) -> None:

@@ -74,14 +74,9 @@ def run(arguments: SimpleNamespace, output: Output) -> int:
     """List the rules once, or again and again with --watch."""
     if arguments.watch is None:
         return _once(arguments, output)
-    import time
+    from portside.cli.watching import watch
 
-    while True:
-        if output.out.isatty() and not (output.json or arguments.csv):
-            output.write("\x1b[H\x1b[2J" + time.strftime("%H:%M:%S") + "\n")
-        _once(arguments, output)
-        output.out.flush()
-        time.sleep(arguments.watch)
+    return watch(_once, arguments, output)
 
 
 def _once(arguments: SimpleNamespace, output: Output) -> int:
