@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 from portside.cli.command import FOUND, NOTHING, Argument, Command
-from portside.cli.typed import typed_port
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,160 +40,14 @@ def run(arguments: SimpleNamespace, output: Output) -> int:
         return install_unit.run(arguments, output)
     if not arguments.words:
         return _list(output)
-    wish, kind = _wish(arguments)
-    plan = _render(wish, kind)
+    from portside.cli import install_plan
+
+    wish, kind = install_plan.wish_of(arguments)
+    plan = install_plan.render(wish, kind)
     if arguments.print:
         return _print(wish, plan, output)
-    _check_host(kind)
+    install_plan.check_host(kind)
     return _install(wish, plan, output)
-
-
-def _wish(arguments: SimpleNamespace) -> tuple[Wish, str]:
-    """Turn the words into what is wanted, and the manager that shall do it."""
-    from portside.errors import BadRequest
-    from portside.system import service_tools
-    from portside.use.install import wish
-
-    if len(arguments.words) < 2:
-        raise BadRequest("install", f"'{arguments.words[0]}'", "there is no command", "write it behind --")
-    port, protocol = typed_port(arguments.words[0])
-    if not 1 <= port <= 65535 or protocol not in ("", "tcp", "udp"):
-        raise BadRequest("install", f"'{arguments.words[0]}'", "a TCP or UDP port from 1 to 65535 is meant")
-    if arguments.inetd + arguments.own + bool(arguments.to) > 1:
-        raise BadRequest("install", f"port {port}", "--inetd, --own and --to exclude each other")
-    kind = _kind(arguments)
-    command, directory = _command(arguments.words[1:])
-    made = wish.Wish(
-        port, protocol or "tcp", command,
-        name=arguments.name or wish.default_name(port, protocol or "tcp"),
-        how=_how(arguments, kind),
-        address=arguments.address, user=arguments.user, directory=directory, target=_target(arguments.to),
-    )  # fmt: skip
-    if arguments.user:
-        _check_user(arguments.user, service_tools.kind_of_host() == kind)
-    return wish.check(made), kind
-
-
-def _kind(arguments: SimpleNamespace) -> str:
-    """Return the manager that was named, else this host's."""
-    from portside.errors import BadRequest
-    from portside.system import service_tools
-
-    named: str = getattr(arguments, "for")
-    kind = named or service_tools.kind_of_host()
-    if arguments.inetd and not named and kind in ("sysv", "openrc", "freebsd", ""):
-        kind = service_tools.superserver_of_host() or ("inetd" if kind == "freebsd" else "")
-        if not kind:
-            raise BadRequest(
-                "install", "--inetd", "there is neither xinetd nor inetd here", "install one of them"
-            )
-    if not kind:
-        raise BadRequest(
-            "install", "", "no service manager is known here", f"name one: --for {'|'.join(KINDS)}"
-        )
-    return kind
-
-
-def _how(arguments: SimpleNamespace, kind: str) -> str:
-    """Return how the program and its port come together, where nothing was said as is usual for the manager."""
-    from portside.errors import BadRequest
-    from portside.system import service_tools
-    from portside.use.install import wish
-
-    if kind in (service_tools.INETD, service_tools.XINETD) and (arguments.own or arguments.to):
-        option = "--own" if arguments.own else "--to"
-        raise BadRequest(
-            "install",
-            option,
-            f"{kind} starts a program for each connection",
-            f"leave {option} out, or --for {kind}",
-        )
-    if arguments.inetd or kind in (service_tools.INETD, service_tools.XINETD):
-        return wish.INETD
-    if arguments.to:
-        return wish.PROXY
-    return wish.OWN if arguments.own or kind != "systemd" else wish.PASSED
-
-
-def _command(words: list[str]) -> tuple[tuple[str, ...], str]:
-    """Return the command with its program's path, and where it must run for its relative paths to hold."""
-    from portside.errors import BadRequest
-    from portside.system import commands
-
-    program = os.path.abspath(words[0]) if "/" in words[0] else commands.find(words[0])
-    if not program or not os.access(program, os.X_OK) or os.path.isdir(program):
-        raise BadRequest("install", f"'{words[0]}'", "there is no such program, or it is not executable")
-    relative = any(not word.startswith(("/", "-")) and os.path.exists(word) for word in words[1:])
-    return (program, *words[1:]), os.getcwd() if relative else ""
-
-
-def _target(text: str) -> str:
-    """Return `HOST:PORT` of what was typed: a port alone is on loopback."""
-    from portside.errors import BadRequest
-
-    host, _, port = text.rpartition(":")
-    if text and not (port.isascii() and port.isdecimal() and 1 <= int(port[:6]) <= 65535):
-        raise BadRequest("install", f"--to '{text}'", "that is no [HOST:]PORT", "for instance 127.0.0.1:9000")
-    return f"{host or '127.0.0.1'}:{port}" if text else ""
-
-
-def _check_user(name: str, here: bool) -> None:
-    import pwd
-
-    from portside.errors import BadRequest
-
-    try:
-        pwd.getpwnam(name)
-    except KeyError:
-        if here:
-            raise BadRequest("install", f"--user '{name}'", "there is no such user") from None
-
-
-def _render(wish: Wish, kind: str) -> Plan:
-    from portside.system import service_tools
-    from portside.use.install import launchd, scripts, superservers, systemd
-
-    if kind == "systemd":
-        return systemd.render(wish, service_tools.proxyd(), service_tools.own_program())
-    if kind == "sysv":
-        return scripts.sysv(wish, chkconfig=service_tools.has_chkconfig())
-    if kind == service_tools.XINETD:
-        return superservers.xinetd(wish, *_superserver(kind))
-    if kind == service_tools.INETD:
-        freebsd = service_tools.kind_of_host() == service_tools.FREEBSD
-        return superservers.inetd(wish, *_superserver(kind), freebsd=freebsd)
-    return {"openrc": scripts.openrc, "freebsd": scripts.freebsd, "launchd": launchd.render}[kind](wish)
-
-
-def _superserver(kind: str) -> tuple[str, tuple[tuple[str, ...], ...]]:
-    """Return what the host calls its inetd or xinetd, and how to start it where it does not run."""
-    from portside.system import commands, service_tools
-    from portside.use.install import units
-
-    service, host = service_tools.superserver_service(kind), service_tools.kind_of_host()
-    if service_tools.superserver_of_host() != kind or not host:
-        return service, ()
-    enabled, running = units.state(host, service, commands.run)
-    plan = units.plan(
-        host, service, enabled=enabled, running=running, chkconfig=service_tools.has_chkconfig()
-    )
-    return service, () if running else plan.enable
-
-
-def _check_host(kind: str) -> None:
-    """Refuse to write the files of a manager that does not run here."""
-    from portside.errors import BadRequest
-    from portside.system import service_tools
-
-    here = service_tools.kind_of_host()
-    present = service_tools.superserver_of_host() if kind in ("inetd", "xinetd") else here
-    if kind not in (here, present):
-        raise BadRequest(
-            "install",
-            f"--for {kind}",
-            f"{here or 'another manager'} runs here",
-            "look at the files with --print",
-        )
 
 
 def _print(wish: Wish, plan: Plan, output: Output) -> int:
