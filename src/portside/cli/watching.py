@@ -6,7 +6,6 @@ stands there when ^C comes is a whole table, or the one before it.
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import io
 import time
@@ -28,9 +27,8 @@ def watch(
     """Answer every `arguments.watch` seconds, until interrupted."""
     gc.enable()  # it is switched off for a single answer: cli.entry
     terminal = output.out.isatty() and not (output.json or arguments.csv)
-    if terminal:
-        with contextlib.suppress(AttributeError, io.UnsupportedOperation):
-            output.out.reconfigure(line_buffering=False)  # type: ignore[attr-defined]
+    if terminal and isinstance(output.out, io.TextIOWrapper):
+        output.out.reconfigure(line_buffering=False)
     while True:
         if terminal:
             output.write(f"{_CLEAR}{time.strftime('%H:%M:%S')}\n")
