@@ -75,6 +75,7 @@ class Left:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # every namespace of the machine, fifty times over: on a busy one that is long
 def test_two_hundred_calls_leave_nothing(listener):
     calls = (
         portside.list_ports,
