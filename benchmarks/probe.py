@@ -28,7 +28,7 @@ class Plan:
     portside: str
     ports: int = 65_535
     silent: int = 200
-    rounds: int = 7
+    rounds: int = 5
     widths: tuple[int, ...] = (22, 12)  # networks of loopback addresses: 1,024 and 1,048,576
 
     def small(self) -> Plan:
