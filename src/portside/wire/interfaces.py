@@ -156,19 +156,8 @@ def _answers(
     buffer: bytes | bytearray | memoryview, kind: int, layout: Layout
 ) -> Iterator[tuple[tuple[int, ...], dict[int, bytes]]]:
     """Yield (struct fields, attributes) of every answer."""
-    for part in netlink.messages(buffer):
-        if part.type != kind:
-            raise BadReply("read", f"struct {layout.name}", f"message type {part.type}, {kind} expected")
-        if part.end - part.start < layout.size:
-            raise BadReply(
-                "read",
-                f"struct {layout.name}",
-                f"{layout.size} bytes expected, {part.end - part.start} received",
-            )
-        yield (
-            layout.read(buffer, part.start),
-            dict(netlink.attributes(buffer, part.start + netlink.align(layout.size), part.end)),
-        )
+    for values, start, end in netlink.structs(buffer, kind, layout):
+        yield values, dict(netlink.attributes(buffer, start, end))
 
 
 def _text(raw: bytes) -> str:

@@ -75,10 +75,7 @@ def table_request() -> bytes:
 
 def neighbours(buffer: bytes | bytearray | memoryview) -> Iterator[Neighbour]:
     """Yield the usable neighbours of a dump."""
-    for part in netlink.messages(buffer):
-        if part.type != RTM_NEWNEIGH:
-            raise BadReply("read", "neighbours", f"message type {part.type} is not a neighbour")
-        _, interface, state, _, _ = NDMSG.read(buffer, part.start)
-        told = dict(netlink.attributes(buffer, part.start + NDMSG.size, part.end))
+    for (_, interface, state, _, _), start, end in netlink.structs(buffer, RTM_NEWNEIGH, NDMSG):
+        told = dict(netlink.attributes(buffer, start, end))
         if state & _USABLE and NDA_DST in told and len(told.get(NDA_LLADDR, b"")) == 6:
             yield Neighbour(interface, told[NDA_DST], told[NDA_LLADDR])

@@ -16,6 +16,7 @@ from portside.wire.layout import Layout
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
 HEADER = Layout("nlmsghdr", "I len", "H type", "H flags", "I seq", "I pid")
 ATTRIBUTE = Layout("nlattr", "H len", "H type")
@@ -86,6 +87,22 @@ def messages(buffer: bytes | bytearray | memoryview) -> Iterator[Message]:
             )
         yield Message(kind, flags, seq, pid, offset + HEADER.size, offset + length)
         offset += align(length)
+
+
+def structs(
+    buffer: bytes | bytearray | memoryview, kind: int, layout: Layout
+) -> Iterator[tuple[tuple[Any, ...], int, int]]:
+    """Yield the struct that begins each message of a dump, and where the attributes behind it start and end.
+
+    Raises BadReply for a message of another type than `kind`, and for one that is too short.
+    """
+    for part in messages(buffer):
+        if part.type != kind:
+            raise BadReply("read", f"struct {layout.name}", f"message type {part.type}, {kind} expected")
+        if part.end - part.start < layout.size:
+            told = f"{layout.size} bytes expected, {part.end - part.start} received"
+            raise BadReply("read", f"struct {layout.name}", told)
+        yield layout.read(buffer, part.start), part.start + align(layout.size), part.end
 
 
 def attributes(buffer: bytes | bytearray | memoryview, start: int, end: int) -> Iterator[tuple[int, bytes]]:

@@ -100,15 +100,9 @@ def count_rules(buffer: bytes | bytearray | memoryview) -> int:
 
 def routes(buffer: bytes | bytearray | memoryview) -> Iterator[Route]:
     """Yield the routes of a dump, cached ones left out; raises BadReply where a message is malformed."""
-    for part in netlink.messages(buffer):
-        if part.type != RTM_NEWROUTE:
-            raise BadReply("read", "routes", f"message type {part.type} is not a route")
-        if part.end - part.start < RTMSG.size:
-            raise BadReply(
-                "read", "struct rtmsg", f"{RTMSG.size} bytes expected, {part.end - part.start} received"
-            )
-        family, prefix, _, _, table, protocol, _, kind, flags = RTMSG.read(buffer, part.start)
-        told = dict(netlink.attributes(buffer, part.start + RTMSG.size, part.end))
+    for values, start, end in netlink.structs(buffer, RTM_NEWROUTE, RTMSG):
+        family, prefix, _, _, table, protocol, _, kind, flags = values
+        told = dict(netlink.attributes(buffer, start, end))
         if flags & RTM_F_CLONED:
             continue
         metrics = told.get(RTA_METRICS, b"")

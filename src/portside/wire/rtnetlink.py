@@ -5,7 +5,6 @@ Read here: index, name, kind, and the UDP port that a tunnel's kernel socket is 
 
 from __future__ import annotations
 
-from portside.errors import BadReply
 from portside.record import Record
 from portside.wire import netlink
 from portside.wire.layout import Layout
@@ -50,17 +49,8 @@ def request() -> bytes:
 
 def links(buffer: bytes | bytearray | memoryview) -> Iterator[Link]:
     """Yield the links of a dump; raises BadReply where a message is malformed."""
-    for part in netlink.messages(buffer):
-        if part.type != RTM_NEWLINK:
-            raise BadReply("read", "links", f"message type {part.type} is not a link")
-        if part.end - part.start < IFINFOMSG.size:
-            raise BadReply(
-                "read",
-                "struct ifinfomsg",
-                f"{IFINFOMSG.size} bytes expected, {part.end - part.start} received",
-            )
-        index = IFINFOMSG.read(buffer, part.start)[2]
-        told = dict(netlink.attributes(buffer, part.start + IFINFOMSG.size, part.end))
+    for (_, _, index, *_), start, end in netlink.structs(buffer, RTM_NEWLINK, IFINFOMSG):
+        told = dict(netlink.attributes(buffer, start, end))
         kind, port = _tunnel(told.get(IFLA_LINKINFO, b""))
         yield Link(index, _text(told.get(IFLA_IFNAME, b"")), kind, port)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 
-from portside.errors import BadReply
 from portside.wire import netlink
 
 TYPE_CHECKING = False
@@ -67,19 +66,8 @@ def answers(
     buffer: bytes | bytearray | memoryview, layout: Layout, table: Table
 ) -> Iterator[tuple[tuple[Any, ...], dict[str, object]]]:
     """Yield (struct fields, attributes) of every answer in a dump of one family."""
-    for part in netlink.messages(buffer):
-        if part.type != SOCK_DIAG_BY_FAMILY:
-            raise BadReply("read", "socket dump", f"message type {part.type}, {SOCK_DIAG_BY_FAMILY} expected")
-        if part.end - part.start < layout.size:
-            raise BadReply(
-                "read",
-                f"struct {layout.name}",
-                f"{layout.size} bytes expected, {part.end - part.start} received",
-            )
-        yield (
-            layout.read(buffer, part.start),
-            decode(buffer, part.start + netlink.align(layout.size), part.end, table),
-        )
+    for values, start, end in netlink.structs(buffer, SOCK_DIAG_BY_FAMILY, layout):
+        yield values, decode(buffer, start, end, table)
 
 
 def dump_request(body: bytes) -> bytes:
