@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from portside.cli.command import STRICT, Argument, Command
+from portside.cli.command import NETNS, STRICT, Argument, Command
 from portside.cli.typed import typed_port
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from types import SimpleNamespace
     from typing import Any
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from portside.guard.packet import Packet
     from portside.guard.reach import Judge, Piece
     from portside.guard.verify import Verification
+    from portside.see.ports import OpenPort
     from portside.see.records import Gap
 
 ARGUMENTS = (
@@ -26,6 +27,7 @@ ARGUMENTS = (
     Argument(("--ruleset",), "judge the rules of a file instead: nft text or JSON, iptables-save", "FILE"),
     Argument(("--audit",), "say what deserves attention instead"),
     Argument(("--verify",), "have a kernel of its own decide it, too, with real packets"),
+    NETNS,
     STRICT,
     Argument(("-n", "--numeric"), "numbers instead of service names"),
 )
@@ -37,6 +39,8 @@ def run(arguments: SimpleNamespace, output: Output) -> int:
     """Judge every open port, or one, and print the pieces of the answer."""
     from portside.guard import listeners
 
+    if arguments.netns == "all":
+        return _everywhere(arguments, output)
     judge = _judge(arguments.ruleset)
     asked = listeners.source(judge, arguments.__dict__["from"]) if arguments.__dict__["from"] else None
     found = _answers(judge, arguments, asked)
@@ -62,6 +66,50 @@ def run(arguments: SimpleNamespace, output: Output) -> int:
     return _code(found, gaps, arguments)
 
 
+def _everywhere(arguments: SimpleNamespace, output: Output) -> int:
+    """Judge the open ports of every network namespace, each by its own rules."""
+    from portside.errors import BadRequest
+    from portside.guard import listeners
+    from portside.guard.elsewhere import Elsewhere
+
+    for word in ("ruleset", "verify", "audit", "from"):
+        if arguments.__dict__[word]:
+            raise BadRequest(
+                "judge", "every network namespace", f"--{word} is for one of them",
+                f"run it there: ip netns exec NAME portside reach --{word} ...",
+            )  # fmt: skip
+    spaces = Elsewhere()
+    rows = list(_rows(arguments, arguments.port, every_netns=True))
+    found, gaps = [], []
+    for name in dict.fromkeys(row.netns for row in rows):
+        judge = spaces.judge(name)
+        found += listeners.answers(judge, [row for row in rows if row.netns == name])
+        gaps += _gaps(judge)
+    if output.json:
+        output.envelope("reach", [item(one) for one in found], gaps)
+    else:
+        lines = _lines(found, bool(arguments.port), asked=False, named=True)
+        output.write("".join(f"{output.clean(line)}\n" for line in lines))
+        output.gaps(gaps)
+    return _code(found, gaps, arguments)
+
+
+def _rows(
+    arguments: SimpleNamespace, words: Sequence[str], *, every_netns: bool = False
+) -> Iterator[OpenPort]:
+    """Yield the open ports that are asked about: those that the words name, without any all of them."""
+    from portside.see import api
+    from portside.see.ports import open_ports
+    from portside.see.services import service_names
+
+    names = (lambda port, protocol: "") if arguments.numeric else service_names()
+    if not words:
+        yield from open_ports(api.sockets_of_open_ports(every_netns=every_netns), names)
+    for word in words:
+        port, transport = typed_port(word)
+        yield from open_ports(api.take_port(port, transport, every_netns=every_netns).sockets, names)
+
+
 def _judge(file: str | None) -> Judge:
     from portside.guard import reading
     from portside.guard.reach import Judge
@@ -72,21 +120,16 @@ def _judge(file: str | None) -> Judge:
 
 def _answers(judge: Judge, arguments: SimpleNamespace, asked: Source | None) -> list[Answer]:
     from portside.guard import listeners
-    from portside.see import api
-    from portside.see.ports import open_ports
-    from portside.see.services import service_names
 
-    names = (lambda port, protocol: "") if arguments.numeric else service_names()
     if not arguments.port:
-        rows = open_ports(api.sockets_of_open_ports(), names)
-        return listeners.answers(judge, rows, asked)
+        return listeners.answers(judge, _rows(arguments, ()), asked)
     found: list[Answer] = []
     for word in arguments.port:
         port, transport = typed_port(word)
-        snapshot = api.take_port(port, transport)
-        mine = listeners.answers(judge, open_ports(snapshot.sockets, names), asked)
         wanted = (transport,) if transport else ("tcp",)
-        found += mine or listeners.nobody_listens(judge, port, wanted, asked)
+        found += listeners.answers(judge, _rows(arguments, (word,)), asked) or listeners.nobody_listens(
+            judge, port, wanted, asked
+        )
     return found
 
 
@@ -107,11 +150,11 @@ def _code(found: list[Answer], gaps: list[Gap], arguments: SimpleNamespace) -> i
     return 2 if verdicts == {"unknown"} else 1 if verdicts == {"nobody"} else 0
 
 
-def _lines(found: list[Answer], whole: bool, asked: bool) -> Iterator[str]:
+def _lines(found: list[Answer], whole: bool, asked: bool, named: bool = False) -> Iterator[str]:
     from portside.guard.words import link_local
 
     for one in found:
-        yield _head(one, asked)
+        yield _head(one, asked) + (f"  in {one.row.netns}" if named and one.row is not None else "")
         pieces = one.reachability.pieces
         open_to = [piece for piece in pieces if piece.verdict != "no"]
         shown = (
@@ -178,6 +221,7 @@ def item(one: Answer) -> dict[str, Any]:
         "address": addresses[0]["address"] if len(addresses) == 1 else None,
         "addresses": addresses,
         "listening": one.row is not None,
+        "netns": (one.row.netns or None) if one.row is not None else None,
         "verdict": one.reachability.verdict,
         "because": because(one.reachability.because),
         "notes": list(one.reachability.notes),

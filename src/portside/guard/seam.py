@@ -26,9 +26,46 @@ _NO_RULES = "there are no firewall rules"
 
 
 def judge(host: Host = LIVE) -> Judge:
-    """Return who judges the ports of a host: its rules where there are any, else the bound address."""
+    """Return who judges the ports of a host: its rules where there are any, else the bound address.
+
+    A port of another network namespace is judged by the rules of that.
+    """
     if not host.live:
         return by_scope
+    judges: dict[str, Judge] = {}  # made when they are asked
+    here = ""
+
+    def judge(sockets: Sequence[Socket]) -> Reach:
+        nonlocal here
+        name = sockets[0].netns
+        if name and not here:
+            here = str(netns.own(host))
+        where = "elsewhere" if name != here and name else "here"
+        if where not in judges:
+            judges[where] = (_judge_here if where == "here" else _elsewhere)(host)
+        return judges[where](sockets)
+
+    return judge
+
+
+def _elsewhere(host: Host) -> Judge:
+    """Return who judges the ports of other network namespaces."""
+    from portside.guard.elsewhere import Elsewhere
+
+    spaces = Elsewhere(host)
+
+    def judge(sockets: Sequence[Socket]) -> Reach:
+        there = spaces.judge(sockets[0].netns)
+        if there.ruleset.unread:
+            return _unread(sockets, there.ruleset.unread[0])
+        if there.ruleset.empty:
+            return _without_rules(sockets)
+        return told(there.reach(listener(sockets)), by_scope(sockets))
+
+    return judge
+
+
+def _judge_here(host: Host) -> Judge:
     try:
         if not firewall.any_tables(host):
             return _without_rules
@@ -54,12 +91,11 @@ def _by_rules(host: Host) -> Judge:
     """Return who judges by the rules in force; they are read when the first port is asked for."""
     from portside.guard import reach, reading
 
-    here = str(netns.own(host))
     made: list[reach.Judge] = []
 
     def judge(sockets: Sequence[Socket]) -> Reach:
         found = by_scope(sockets)
-        if found.verdict == "unknown" or sockets[0].netns not in ("", here):
+        if found.verdict == "unknown":
             return found
         if not made:
             made.append(reach.Judge(reading.read_rules(host), reading.read_environment(host)))

@@ -42,9 +42,9 @@ def sockets(filter: str = "", *, every_netns: bool = False, host: Host = LIVE) -
     return snapshot
 
 
-def sockets_of_open_ports(host: Host = LIVE) -> Snapshot:
+def sockets_of_open_ports(host: Host = LIVE, *, every_netns: bool = False) -> Snapshot:
     """Return the sockets that make ports open: what `ports.open_ports` merges."""
-    return take(_OPEN, host)
+    return take(_OPEN.replace(every_netns=every_netns), host)
 
 
 def who(
