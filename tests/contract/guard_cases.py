@@ -199,6 +199,9 @@ WHOLE = [
     ("a verdict by chance", table("numgen random mod 2 vmap { 0 : accept, 1 : drop }"), {22: DEPENDS}),
     ("a verdict for some of the numbers", table("tcp dport 22 numgen random mod 3 vmap { 0 : drop, 1 : drop }",
      policy="accept"), {22: DEPENDS, 23: YES}),
+    ("a limit for each source of the other family",
+     table("tcp dport 22 meter m { ip6 saddr limit rate over 1/minute } drop", policy="accept"),
+     [({}, YES), (SIX, DEPENDS)]),
     ("an anonymous chain", table("tcp dport 22 jump {\nip saddr 203.0.113.7 accept\n}"), [({}, YES), (NEAR, NO)]),
     # hooks and priorities
     ("accept ends its own chain alone", table("accept", policy="accept") + table("tcp dport 22 drop", name="u"),

@@ -245,7 +245,10 @@ def test_a_dry_run_changes_nothing_and_says_who_gains(nftables):
     plan = json.loads(nftables.portside("open", "7080", "--dry-run", "--json").stdout)["items"][0]
     assert plan["manager"] == "nftables"
     assert {item["after"] for item in plan["difference"]} == {"yes"}
-    assert nftables.portside("changes").returncode == 1
+    done = nftables.portside("changes")
+    assert (done.returncode, done.stdout, "no change of ours" in done.stderr) == (1, "", True)
+    done = nftables.portside("redirect", "8080", "7080", "--dry-run")
+    assert "it stays closed: inet filter input: policy drop; open it: portside open 7080" in done.stderr
 
 
 SEEN = [(port, source) for port in (7080, 7081, 22) for source in (CLIENT, OTHER, CLIENT6)]

@@ -6,11 +6,11 @@ import random
 from pathlib import Path
 
 import pytest
-from tests.guard_host import host, saved
+from tests.guard_host import address, host, saved, way
 
-from portside.guard import audit, plain, rules
+from portside.guard import audit, plain, rules, verify
 from portside.guard.bdd import ALL, EMPTY, Manager
-from portside.guard.listeners import Answer, Source, narrowed, source
+from portside.guard.listeners import Answer, Source, narrowed, reach, source
 from portside.guard.model import Ruleset, Unknown
 from portside.guard.packet import Packet, number
 from portside.guard.reach import Bound, Judge, Listener
@@ -164,6 +164,37 @@ def test_asked_for_one_source():
     for text, said in (("203.0.113.9", "anyone"), ("203.0.0.0/16", "some"), ("198.51.100.1", "nobody")):
         assert narrowed(found, source(judge, text)).verdict == said
     assert source(judge, "eth1") == Source(interface="eth1")
+
+
+def test_asked_for_a_network_in_which_this_host_is():
+    """Everybody in it is meant, not this host alone; its own address by itself comes by loopback."""
+    judge = Judge(chain("-A INPUT -i lo -j ACCEPT"), host())
+    wanted = Listener("udp", 53, (Bound("ip"),))
+    assert reach(judge, wanted, source(judge, "192.0.2.0/24")).verdict == "nobody"
+    assert reach(judge, wanted, source(judge, "192.0.2.10")).verdict == "anyone"
+
+
+def test_what_is_sent_to_verify_comes_from_no_link_local_address():
+    """A peer has none; a piece that holds some beside others is tried with the others."""
+    known = host()
+    devices = [
+        device.replace(addresses=(*device.addresses, address("fe80::1", 64)))
+        if device.name == "eth0"
+        else device
+        for device in known.devices
+    ]
+    ways = (*known.ways, way("fe80::", 64, "eth0"))
+    judge = Judge(chain(policy="ACCEPT"), known.replace(devices=tuple(devices), ways=ways))
+    asked = Listener("tcp", 22, (Bound("ip6"),))
+    packets = list(verify._packets(judge, Answer(asked, judge.reach(asked))))
+    assert packets
+    assert not [packet for packet in packets if packet.source.startswith("fe80")]
+
+
+def test_a_time_that_is_over_lets_nobody_in():
+    rule = "-A INPUT -p tcp --dport 22 -m time --datestop {} -j ACCEPT"
+    assert verdict(chain(rule.format("2026-01-01T00:00:00")), 22).verdict == "nobody"
+    assert verdict(chain(rule.format("2126-01-01T00:00:00")), 22).verdict == "depends"
 
 
 def test_long_lists_of_sources_are_one_set():

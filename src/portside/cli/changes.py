@@ -45,8 +45,13 @@ def run(arguments: SimpleNamespace, output: Output) -> int:
         Column("comment", "COMMENT", lambda change: change.wish.note, shrink=2),
     )
     draw = output.csv if arguments.csv else output.table
+    if not changes:
+        output.note(
+            "no change of ours is in force" + ("" if arguments.all else "; --all has those of the past")
+        )
+        return NOTHING
     draw(changes, columns, header=not arguments.no_header)
-    return FOUND if changes else NOTHING
+    return FOUND
 
 
 COMMAND = Command(

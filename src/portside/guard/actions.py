@@ -38,7 +38,9 @@ def action(kind: str, what: Any, family: str, find: Finder) -> list[Any]:
     if kind == "mangle":
         return _mangle(what, family, find)
     if kind in ("set", "map"):
-        return _update(what)
+        return _update(what, family)
+    if kind == "meter" and isinstance(what, dict):
+        return [*_present(what.get("key"), family), Unknown(_limit_text(kind, what), "limit")]
     if kind in ("limit", "quota", "ct count", "meter", "connlimit"):
         return [Unknown(_limit_text(kind, what), "limit")]
     if kind in ("synproxy", "fwd"):
@@ -68,9 +70,23 @@ def _limit_text(kind: str, what: Any) -> str:
     return f"limit rate {over}{what['rate']}{unit}{what.get('per', 'second')}"
 
 
-def _update(what: dict[str, Any]) -> list[Any]:
+def _present(expr: Any, family: str) -> list[Any]:
+    """Return the test that fields imply which stand in no match: a packet of the other family breaks the rule off."""
+    if isinstance(expr, dict) and "elem" in expr:
+        expr = expr["elem"].get("val")
+    try:
+        families = {FIELDS[key.field].family for key in keys(expr, family)} - {"", family}
+    except Unreadable:
+        return []
+    return [Match((Key("nfproto"),), (((2, 2) if one == "ip" else (10, 10),),)) for one in sorted(families)]
+
+
+def _update(what: dict[str, Any], family: str) -> list[Any]:
     name = what["set"]
-    made: list[Any] = [Update(name if isinstance(name, str) else str(name))]
+    made: list[Any] = [
+        *_present(what.get("elem"), family),
+        Update(name if isinstance(name, str) else str(name)),
+    ]
     inner = what.get("stmt") or []
     for statement in [inner] if isinstance(inner, dict) else inner:
         ((kind, body),) = statement.items()

@@ -6,6 +6,8 @@ option not known here, is an open question.
 
 from __future__ import annotations
 
+import time
+
 from portside.guard.fields import (
     ADDRESS_TYPES,
     CT_STATES,
@@ -93,8 +95,20 @@ def matches(options: list[Option], family: str, sets: Mapping[str, IpSet]) -> li
         if several:
             words = " ".join(option.text for option in several)
             kind = _OPEN[module]
+            if module == "time" and _is_over(several):
+                made.append(Match((Key("nfproto"),), ()))
+                continue
             made.append(Unknown(f"{module} {words}", kind, kind == "time"))
     return made
+
+
+def _is_over(options: list[Option]) -> bool:
+    """Whether the last day of a time is past; iptables-save tells it whole and in UTC."""
+    ends = [one.values[0] for one in options if one.name == "--datestop" and not one.negated and one.values]
+    now = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
+    return any(len(end) == len(now) and end < now for end in ends) and not any(
+        one.name == "--kerneltz" for one in options
+    )
 
 
 def _module(module: str, *, alone: bool) -> list[Made]:

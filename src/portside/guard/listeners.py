@@ -77,9 +77,8 @@ def reach(judge: Judge, wanted: Listener, asked: Source | None = None) -> Reacha
         device = judge.environment.device(asked.interface)
         assert device is not None
         return judge.reach(wanted, (device,))
-    own = any(
-        value in range(asked.span[0], asked.span[1] + 1) for value, _ in judge.environment.own(asked.family)
-    )
+    single = asked.span[0] == asked.span[1]
+    own = single and any(value == asked.span[0] for value, _ in judge.environment.own(asked.family))
     local = judge.environment.device("lo")
     found = judge.reach(wanted, (local,)) if own and local is not None else judge.reach(wanted)
     return narrowed(found, asked)

@@ -42,6 +42,9 @@ def statement(expr: Any) -> str:
     if kind == "limit" and isinstance(what, dict) and "rate" in what:
         over = "over " if what.get("inv") else ""
         return f"limit rate {over}{what['rate']}/{what.get('per', 'second')}"
+    if kind == "meter" and isinstance(what, dict) and isinstance(what.get("stmt"), dict):
+        size = f" size {what['size']}" if "size" in what else ""
+        return f"meter {what.get('name', '')}{size} {{ {value(what.get('key'))} {statement(what['stmt'])} }}"
     if kind == "xt":
         return f"xt {what.get('type', '')} {what.get('name', '')}"
     if kind in ("set", "map") and isinstance(what, dict) and "op" in what:

@@ -17,6 +17,7 @@ from portside.guard.packet import DEPENDS, NO, YES, Because, Packet, number, tex
 from portside.guard.space import BELOW_SOURCES, QUESTIONS, Var
 from portside.guard.symbolic import Engine
 from portside.guard.trips import own_addresses
+from portside.guard.words import is_link_local
 from portside.record import Record
 
 TYPE_CHECKING = False
@@ -310,7 +311,7 @@ class _Part:
     def _sample(self, node: int, sources: int, to: int) -> Packet:
         """Return a packet of a set from some sources, as like to an everyday one as the set allows."""
         spans = self.manager.intervals(sources, 0, self.width, 8)
-        low, high = max(spans, key=lambda span: span[1] - span[0])
+        low, high = max(spans, key=lambda span: (not is_link_local(span[0]), span[1] - span[0]))
         source = low + (high > low + 1)
         for value in _EVERYDAY[self.family] if high - low > 1 << 24 else ():
             if self.manager.both(sources, self.space.within("saddr", [(value, value)])) != EMPTY:

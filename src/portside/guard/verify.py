@@ -11,7 +11,7 @@ from __future__ import annotations
 from portside.guard.environment import WIDTH
 from portside.guard.packet import DEPENDS, YES, Packet, number, text
 from portside.guard.plain import judge_packet
-from portside.guard.words import link_local
+from portside.guard.words import is_link_local, link_local
 from portside.record import Record
 from portside.system import scratch
 from portside.system.standin import LONG_PATIENCE, StandIn
@@ -68,7 +68,8 @@ def _packets(judge: Judge, answer: Answer) -> Iterator[Packet]:
     for piece in answer.reachability.pieces:
         if piece.interface == "lo" or link_local(piece):
             continue
-        yield piece.sample
+        if not is_link_local(number(piece.sample.source)):
+            yield piece.sample
         for source in _edges(piece):
             packet = piece.sample.replace(source=text(piece.family, source))
             device = judge.environment.device(piece.interface)
@@ -88,6 +89,8 @@ def _sendable(environment: Environment, device: Device, family: str, source: int
         0,
         0xFFFF,
     ):  # IPv4-compatible and -mapped: no socket sends from there
+        return False
+    if family == "ip6" and is_link_local(source):  # the peers have no such addresses
         return False
     return environment.address_type(family, source) == 1 and environment.back_by(family, source, device.name)
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from portside.guard.reach import Piece, Reachability
 
 _FEW = 3
+_LINK_LOCAL = 0x3FA  # the ten bits of fe80::/10
 
 
 def networks(family: str, spans: tuple[tuple[int, int], ...]) -> Iterator[str]:
@@ -48,7 +49,12 @@ def who(piece: Piece | Difference, most: int = _FEW) -> str:
 
 def link_local(piece: Piece) -> bool:
     """Whether a piece is about neighbours' link-local addresses, which are seldom asked for."""
-    return piece.family == "ip6" and all(low >> 118 == 0x3FA for low, _ in piece.sources)
+    return piece.family == "ip6" and all(is_link_local(low) for low, _ in piece.sources)
+
+
+def is_link_local(address: int) -> bool:
+    """Whether an IPv6 address, as a number, is of fe80::/10."""
+    return address >> 118 == _LINK_LOCAL
 
 
 def everything(piece: Piece | Difference) -> bool:

@@ -118,8 +118,23 @@ def _own(wish: Wish, scene: Scene) -> tuple[Decision, Ruleset]:
     if wish.verb == REDIRECT:
         _refuse_second_turn(wish, scene)
     plan = _translation(wish, scene) if wish.verb == REDIRECT else Plan("portside", (), ())
-    table = scene_of.table_with(wish, scene)
-    return Decision(wish, plan, True), simulate.with_table(scene.rules, table)
+    after = simulate.with_table(scene.rules, scene_of.table_with(wish, scene))
+    if wish.verb == REDIRECT:
+        plan = plan.replace(notes=plan.notes + _still_closed(wish, scene, after))
+    return Decision(wish, plan, True), after
+
+
+def _still_closed(wish: Wish, scene: Scene, after: Ruleset) -> tuple[str, ...]:
+    """Return a note where nobody gets through a redirection: it translates, and opens nothing."""
+    verdicts = judge(after, scene.environment, samples.of_wish(wish, scene.environment))
+    if not verdicts or any(verdict.verdict != NO for verdict in verdicts):
+        return ()
+    target = wish.target
+    assert target is not None
+    opening = (
+        f"open it: portside open {target.port}" if not target.address else "open it where it is forwarded"
+    )
+    return (f"it stays closed: {verdicts[0].because}; {opening}",)
 
 
 def _refuse_second_turn(wish: Wish, scene: Scene) -> None:

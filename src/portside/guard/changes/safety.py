@@ -13,6 +13,7 @@ from portside.guard.difference import MAY_LOSE, MOVES, OTHERWISE, Asked, Compare
 from portside.guard.environment import IPV4, IPV6, LOCAL
 from portside.guard.packet import NO, number
 from portside.guard.reach import Judge
+from portside.guard.words import is_link_local
 from portside.system import admin_session
 
 TYPE_CHECKING = False
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from portside.guard.model import Ruleset
     from portside.system.admin_session import Session
 
-_LINK_LOCAL = 0x3FA  # the ten bits of fe80::/10
 _MOST_TRANSLATED = 16  # spans of ports that are translated
 
 
@@ -104,7 +104,7 @@ def _comes_by(environment: Environment, family: str, client: int, session: Sessi
     """Return the interface by which a session's client comes in."""
     if environment.address_type(family, client) == LOCAL:
         return "lo"
-    if family == IPV6 and client >> 118 == _LINK_LOCAL:
+    if family == IPV6 and is_link_local(client):
         own = environment.own(family)
         return next((name for value, name in own if value == number(session.server)), "")
     way = environment.way(family, client)
