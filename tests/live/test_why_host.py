@@ -7,6 +7,7 @@ import os
 import re
 import resource
 import shutil
+import ssl
 
 import pytest
 from tests.live.conftest import NOBODY
@@ -16,6 +17,7 @@ from tests.support import require
 from portside.see import why
 from portside.system import attempt
 from portside.system.attempt import Target
+from portside.wire.pins import pin_of
 
 PORT = 8080
 REMOTE = "192.0.2.9"
@@ -267,12 +269,14 @@ def test_tls(stage, monkeypatch):
     stage.start(TLS)
     told = stage.why("localhost:8080", "--tls")["tls"]
     assert told["outcome"] == "failed"
-    assert "certificate" in told["evidence"]
+    pin = pin_of(ssl.PEM_cert_to_DER_cert((CERTIFICATES / "localhost.crt").read_text()))
+    assert f"the certificate is not good: self-signed certificate; its key is {pin}" in told["evidence"]
     monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATES / "localhost.crt"))
     told = stage.why("localhost:8080", "--tls")["tls"]
     assert told["outcome"] == "passed"
     assert told["facts"]["version"].startswith("TLSv1.")
     assert "localhost" in told["facts"]["subject"]
+    assert told["facts"]["pin"] == pin
 
 
 def test_no_tls_there(stage):

@@ -20,8 +20,10 @@ from portside.system import dialing
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from ssl import SSLSocket
     from typing import Any
 
+    from portside.system.tls import Tls
     from portside.wire.errqueue import ExtendedError
 
 _LINGER = 0.1  # seconds that a fresh connection is watched for an end
@@ -70,7 +72,10 @@ class Attempt(Record):
 
 
 class Hello(Record):
-    """What came of a TLS handshake: version, cipher, the certificate's subject and end; else why it failed."""
+    """What came of a TLS handshake: version, cipher, the certificate's subject and end; else why it failed.
+
+    `pin` is of the server's key (`wire.pins`), also where its certificate is not good.
+    """
 
     done: bool
     reason: str = ""
@@ -79,6 +84,7 @@ class Hello(Record):
     cipher: str = ""
     subject: str = ""
     until: str = ""
+    pin: str = ""
 
 
 def resolve(host: str, port: int, protocol: str) -> tuple[Target, ...]:
@@ -173,18 +179,38 @@ def hello(target: Target, name: str, timeout: float) -> Hello:
     from portside.system import tls
 
     try:
-        with (
-            socket.create_connection((target.address, target.port), timeout) as plain,
-            tls.client_context(tls.Tls()).wrap_socket(plain, server_hostname=name) as made,
-        ):
+        with _shaken(target, name, timeout, tls.Tls()) as made:
             return _told(made)
+    except ssl.SSLCertVerificationError as error:
+        return Hello(False, tls.why(error), untrusted=True, pin=_pin(target, name, timeout))
     except ssl.SSLError as error:
-        return Hello(False, tls.why(error), untrusted=isinstance(error, ssl.SSLCertVerificationError))
+        return Hello(False, tls.why(error))
     except OSError as error:
         return Hello(False, "no answer" if isinstance(error, TimeoutError) else _reason(error))
 
 
+def _shaken(target: Target, name: str, timeout: float, wish: Tls) -> SSLSocket:
+    from portside.system.tls import client_context
+
+    with socket.create_connection((target.address, target.port), timeout) as plain:
+        return client_context(wish).wrap_socket(plain, server_hostname=name)  # takes the descriptor over
+
+
+def _pin(target: Target, name: str, timeout: float) -> str:
+    """Return the pin of a server that is not believed, empty where it does not show itself again."""
+    from portside.system.tls import Tls
+    from portside.wire.pins import pin_of
+
+    try:
+        with _shaken(target, name, timeout, Tls(verify=False)) as made:
+            return pin_of(made.getpeercert(True) or b"")
+    except (OSError, PortsideError):
+        return ""
+
+
 def _told(made: Any) -> Hello:
+    from portside.wire.pins import pin_of
+
     certificate = made.getpeercert() or {}
     names = [value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"]
     others = [value for kind, value in certificate.get("subjectAltName", ()) if kind == "DNS"]
@@ -192,7 +218,7 @@ def _told(made: Any) -> Hello:
     cipher = made.cipher()
     return Hello(
         True, "", False, made.version() or "", cipher[0] if cipher else "", subject,
-        str(certificate.get("notAfter", "")),
+        str(certificate.get("notAfter", "")), pin_of(made.getpeercert(True)),
     )  # fmt: skip
 
 

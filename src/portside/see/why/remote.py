@@ -187,8 +187,9 @@ def _hello(target: Target, host: str, timeout: float) -> Step:
         hint = (
             "" if told.untrusted or told.reason == "no answer" else ": what listens there may not speak TLS"
         )
+        key = f"; its key is {told.pin}" if told.pin else ""
         return Step(
-            "tls", FAILED, f"no TLS with {target} as '{host}': {told.reason}{hint}", "", target.address
+            "tls", FAILED, f"no TLS with {target} as '{host}': {told.reason}{hint}{key}", "", target.address
         )
     evidence = f"{told.version} with {told.cipher}, certificate of {told.subject or '?'} until {told.until}"
     facts = (
@@ -196,5 +197,6 @@ def _hello(target: Target, host: str, timeout: float) -> Step:
         ("cipher", told.cipher),
         ("subject", told.subject),
         ("until", told.until),
+        ("pin", told.pin),
     )
     return Step("tls", PASSED, evidence, "", target.address, facts)
