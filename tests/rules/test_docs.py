@@ -116,6 +116,13 @@ def test_the_map_is_complete():
         assert known or module.name == "__init__.py", f"the map lacks {module.relative_to(source)}"
 
 
+def test_the_map_names_nothing_that_is_gone():
+    text = (DOCS / "architecture.md").read_text().partition("## The import law")[0]
+    for name in re.findall(r"`([\w/]+\.py)`", text):
+        found = [*(ROOT / "src" / "portside").rglob(name), *ROOT.glob(name)]
+        assert found, f"the map names {name}, which is gone"
+
+
 def test_every_probe_is_in_the_support_matrix():
     text = (DOCS / "support.md").read_text()
     for probe in PROBES:
