@@ -39,6 +39,8 @@ ncat:ncat
 socat:socat
 curl:curl
 haproxy:haproxy
+danted:dante-server
+microsocks:microsocks
 dropbear:dropbear-bin
 memcached:memcached
 redis-server:redis-server

@@ -41,7 +41,12 @@ WORDS = [
     "--proxy a:b 127.0.0.1 1", "-U /nonexistent", "-l -z 5", "-w x 127.0.0.1 1", "-4 -6 127.0.0.1 1",
     "--allow x.invalid/99 -l 0", "--allowfile /nonexistent -l 0", "-z -v 127.0.0.1 1", "-l -e a -c b 45000",
     "-l 192.0.2.9 45000", "--proxy 127.0.0.1:1 127.0.0.1 1", "--ssl 127.0.0.1 1", "-i 0 127.0.0.1 1",
-    "-l --proxy 127.0.0.1:1 45000", "-p 99999 127.0.0.1 1", "--version",
+    "-l --proxy 127.0.0.1:1 45000", "-p 99999 127.0.0.1 1", "--version", "-l -s 127.0.0.1 0", "-d x h 1", "-w 0 h 1",
+    "-d 1z h 1", "-m x -l 0x", "-o /nonexistent/x 127.0.0.1 1", "-x /nonexistent/x 127.0.0.1 1", "--broker -e x",
+    "--proxy-type socks5 --proxy 127.0.0.1:1 127.0.0.1 1", "--proxy-type socks4 --proxy 127.0.0.1:1 127.0.0.1 1",
+    "--proxy-dns x --proxy a h 1", "--ssl-cert x 127.0.0.1 1", "-U --ssl /nonexistent", "-6 127.0.0.1 1", "-4 ::1 1",
+    "-s x.invalid 127.0.0.1 1", "-p 0 127.0.0.1 1", "-l --allow 300.1.1.1 0", "-l 127.0.0.1 0 0", "--broker --chat -z",
+    "-l --test x.invalid 1", "-t -C 127.0.0.1 1", "-zu 127.0.0.1 1", "--append-output 127.0.0.1 1",
 ]  # fmt: skip
 
 
@@ -49,6 +54,27 @@ WORDS = [
 def test_words_and_exit_codes(words):
     theirs = run("ncat.real", *words.split())
     assert here("ncat", *words.split()) == (theirs.returncode, theirs.stdout, theirs.stderr)
+
+
+# what is told otherwise, and docs/comparison.md says why: the words, our exit code, theirs
+OTHERWISE = [
+    ("-q x h 1", 2, 2),
+    ("--send-only --recv-only 127.0.0.1 1", 2, 1),
+    ("--ssl-key x --ssl-cert y 127.0.0.1 1", 2, 2),
+    ("-k 127.0.0.1 1", 1, 2),
+    ("-s 192.0.2.9 127.0.0.1 1", 1, 1),
+    ("-vv 127.0.0.1 1", 1, 1),
+    ("-l --allowfile {hosts} 0", 2, 2),
+]
+
+
+@pytest.mark.parametrize(("words", "ours", "theirs"), OTHERWISE)
+def test_words_that_differ(words, ours, theirs, tmp_path):
+    (tmp_path / "hosts").write_text("# a comment\n127.0.0.1/99\n")
+    given = words.format(hosts=tmp_path / "hosts").split()
+    model, (code, _, said) = run("ncat.real", *given), here("ncat", *given)
+    assert (code, model.returncode) == (ours, theirs)
+    assert said != model.stderr
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,7 @@ class Version5:
             methods += bytes((PASSWORD,))
         self.first = bytes((5, len(methods))) + methods
         self.wants = 2
+        self.stage = METHOD  # what the next answer is about
         self._next: Callable[[bytes], bytes] = self._method
 
     def feed(self, data: bytes) -> bytes:
@@ -102,7 +103,7 @@ class Version5:
         if data[0] != 5:
             raise ProxyRefused(FORM, data[0], f"its answer is no SOCKS 5: it begins with {data[0]}")
         if data[1] == PASSWORD and self._login:
-            self._next, self.wants = self._password, 2
+            self._next, self.wants, self.stage = self._password, 2, PASSWORD_STAGE
             return self._login
         if data[1] != NO_AUTHENTICATION:
             raise ProxyRefused(METHOD, data[1], "it takes no way to log in that we have")
@@ -114,7 +115,7 @@ class Version5:
         return self._ask()
 
     def _ask(self) -> bytes:
-        self._next, self.wants = self._answer, 4
+        self._next, self.wants, self.stage = self._answer, 4, REQUEST
         return self._request
 
     def _answer(self, data: bytes) -> bytes:

@@ -14,39 +14,60 @@ from portside.use.relay.rules import IDLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import ssl
     from socket import socket
 
     from portside.faces.ncat.options import Options
     from portside.use.relay.relay import Relay
 
+_SCAN_SECONDS = 2.0
 _FAMILIES = {"": 0, "4": sockets.V4, "6": sockets.V6}
 
 
 def run(options: Options) -> int:
     """Connect and talk; returns the exit code."""
-    began = time.monotonic()
-    connection, shown = _connected(options)
-    try:
-        end = _end(options, connection)
-    except PortsideError as error:
-        raise Quit(f"{error.reason}.", 1) from error
-    if options.verbose:
-        loud(f"{'SSL connection' if options.ssl else 'Connected'} to {shown}.")
-    if options.scan:
-        end.close()
-        return 0
-    if options.command:
-        relay = child_relay(end, options)
-    else:
-        with dumped(options) as dump:
+    with dumped(options) as dump:
+        context = _context(options)
+        began = time.monotonic()
+        connection, shown = _connected(options)
+        try:
+            end = _end(options, connection, context)
+        except PortsideError as error:
+            raise Quit(f"{error.reason}.", 1) from error
+        if options.verbose:
+            loud(f"{'SSL connection' if options.ssl else 'Connected'} to {shown}.")
+        if options.scan:
+            return _scan(options, end, began)
+        if options.command:
+            relay = child_relay(end, options)
+        else:
             relay = talk(end, how(options).replace(dump=dump))
     return _verdict(options, relay, time.monotonic() - began)
+
+
+def _scan(options: Options, end: SocketEnd, began: float) -> int:
+    """Tell of a connection that was made; of UDP, whether a datagram is refused within two seconds."""
+    with end.connection as connection:
+        if not options.udp:
+            return 0
+        connection.settimeout(_SCAN_SECONDS)
+        try:
+            connection.send(b"\0")
+            received = len(connection.recv(1))
+        except TimeoutError:
+            received = 0
+        except OSError as error:
+            raise Quit(f"{reason(error)}." if options.verbose else "", 1) from error
+    if options.verbose:
+        loud("UDP packet sent successfully")
+        loud(f"1 bytes sent, {received} bytes received in {time.monotonic() - began:.2f} seconds.")
+    return 0
 
 
 def _verdict(options: Options, relay: Relay, seconds: float) -> int:
     sent, received = relay.totals
     if relay.session.over == IDLE:
-        raise Quit(f"Idle timeout expired ({round((options.idle or 0) * 1000)} ms). QUITTING.")
+        raise Quit(f"Idle timeout expired ({round((options.idle or 0) * 1000)} ms).", 1)
     error = failed(relay)
     if error is not None and not isinstance(error, BrokenPipeError):
         raise Quit(f"{reason(error)}.", 1)
@@ -93,18 +114,24 @@ def _source(options: Options, address: sockets.Address, kind: int) -> sockets.Ad
         raise wrong(f'Could not resolve source address "{options.source}": {reason(error)}.') from error
 
 
-def _end(options: Options, connection: socket) -> SocketEnd:
-    if options.ssl:
-        from portside.system.tls import client_context
+def _context(options: Options) -> ssl.SSLContext | None:
+    if not options.ssl:
+        return None
+    from portside.system.tls import client_context
+
+    try:
+        context = client_context(tls_wish(options))
+    except PortsideError as error:
+        raise wrong(f"{error}.") from error
+    context.hostname_checks_common_name = True  # ncat_ssl.c, where a certificate has no other name
+    return context
+
+
+def _end(options: Options, connection: socket, context: ssl.SSLContext | None) -> SocketEnd:
+    if context is not None:
         from portside.use import tls
 
-        try:
-            context = client_context(tls_wish(options))
-            context.hostname_checks_common_name = True  # ncat_ssl.c, where a certificate has no other name
-        except PortsideError as error:
-            connection.close()
-            raise wrong(f"{error}.") from error
-        name = options.servername or (options.host if not options.unix else "") or "localhost"
+        name = options.servername or options.host or "localhost"
         return tls.shake(connection, context, hostname=name, timeout=options.wait)
     if options.udp:
         from portside.use.netcat.datagrams import DatagramEnd

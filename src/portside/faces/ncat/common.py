@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from portside.errors import PortsideError
-from portside.faces.ncat.words import wrong
+from portside.faces.ncat.words import Quit, reason
 from portside.use import sockets
 from portside.use.netcat.dump import Dump
 from portside.use.netcat.talk import PIECE, Talk
@@ -62,7 +62,7 @@ def dumped(options: Options) -> Dump:
     try:
         return Dump(options.output, options.hex_output, append=options.append)
     except PortsideError as error:
-        raise wrong(f"{error}.") from error
+        raise Quit(f"open: {reason(error)}", bare=True) from error
 
 
 def child_relay(end: SocketEnd, options: Options) -> Relay:

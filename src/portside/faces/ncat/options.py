@@ -220,7 +220,7 @@ def _take_value(name: str, value: str, values: dict[str, object]) -> None:
         values["proxy_type"] = value
     elif name == "proxy-dns":
         if value not in ("local", "remote", "both", "none"):
-            raise wrong(f'Invalid proxy DNS type "{value}".')
+            raise wrong("Invalid proxy DNS type.")
         values["proxy_dns"] = value
     elif name == "ssl-alpn":
         values["alpn"], values["ssl"] = tuple(value.split(",")), True
@@ -295,8 +295,14 @@ def checked(options: Options) -> Options:
         raise wrong("Invalid option combination: --proxy and -l.")
     elif options.proxy_type not in ("", "http"):
         raise wrong(f'Invalid proxy type "{options.proxy_type}"; Ncat proxy server only supports "http".')
+    elif options.source is not None:
+        raise wrong(
+            "-l and -s are incompatible.  Specify the address and port to bind to like you would a host to connect to."
+        )
     elif options.broker and options.command:
-        raise wrong("--broker and --exec cannot be used together.")
+        raise wrong("Invalid option combination: --broker and -e.")
+    if options.ssl and options.unix:
+        raise wrong("SSL option not supported when using Unix domain sockets.")
     if options.ssl and options.udp:
         raise wrong("DTLS is not supported here: --ssl goes with TCP.")
     if bool(options.certificate) != bool(options.key):

@@ -30,7 +30,7 @@ def through(options: Options) -> socket:
                 credential = _credential(options, talk)
                 if credential:
                     continue
-            raise _refused(kind, error) from error
+            raise _refused(kind, error, talk) from error
 
 
 def _reached(options: Options) -> socket:
@@ -94,9 +94,44 @@ def _credential(options: Options, talk: http_connect.Connect) -> str:
     return http_auth.basic(user, password) if "basic" in offers else ""
 
 
-def _refused(kind: str, error: PortsideError) -> Quit:
-    if isinstance(error, socks.ProxyRefused) and error.stage == socks.REQUEST:
-        if kind == "http":
-            return Quit(f"Proxy returned status code {error.code}.", 1)
-        return Quit(f"{error.reason}.", 1)
-    return Quit(f"Proxy connection failed: {error.reason}.", 1)
+_SOCKS5 = {
+    1: "general SOCKS server failure",
+    2: "connection not allowed by ruleset",
+    3: "Network unreachable",
+    4: "Host unreachable",
+    5: "Connection refused",
+    6: "TTL expired",
+    7: "Command not supported",
+    8: "Address type not supported",
+}
+_CUT_SHORT = {
+    socks.METHOD: "malformed connect response from proxy",
+    socks.PASSWORD_STAGE: "malformed proxy authentication response",
+    socks.REQUEST: "malformed request response from proxy",
+}
+
+
+def _refused(kind: str, error: PortsideError, talk: proxy.Negotiation) -> Quit:
+    """Return what ends the run, as Ncat says it."""
+    code = getattr(error, "code", 0)
+    if kind == "http":
+        if isinstance(error, proxy.CutShort):
+            return Quit("Error reading proxy response Status-Line.", 1)
+        return Quit(f"Proxy returned status code {-1 if error.stage == socks.FORM else code}.", 1)
+    if kind == "socks4":
+        short = isinstance(error, proxy.CutShort)
+        return Quit("Error: short response from proxy." if short else "Proxy connection failed.", 1)
+    assert isinstance(talk, socks.Version5)
+    if isinstance(error, proxy.CutShort):
+        said = _CUT_SHORT[talk.stage]
+    else:
+        said = {
+            socks.FORM: f"wrong SOCKS version in {'connect' if talk.stage == socks.METHOD else 'request'} response",
+            socks.METHOD: "no acceptable authentication method proposed"
+            if code == socks.NO_METHOD
+            else "proxy selected invalid authentication method",
+            socks.PASSWORD_STAGE: "authentication failed",
+            socks.REQUEST: _SOCKS5.get(code, "unassigned value in the reply"),
+            socks.ADDRESS_TYPE: "invalid proxy bind address type",
+        }[error.stage]
+    return Quit(f"Error: {said}.", 1)

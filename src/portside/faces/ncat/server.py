@@ -207,17 +207,18 @@ def _access(options: Options) -> Access:
 
 
 def _networks(given: tuple[str, ...], files: tuple[str, ...]) -> tuple[Network, ...]:
-    words = [*given]
+    found = [network for word in given for network in _network(word, f'error in host specification "{word}"')]
     for path in files:
         try:
             with open(path) as file:
-                words += [word for line in file for word in line.partition("#")[0].split()]
+                words = [word for line in file for word in line.partition("#")[0].split()]
         except OSError as error:
             raise wrong(f"can't open {path}: {reason(error)}.") from error
-    return tuple(network for word in words for network in _network(word))
+        found += [network for word in words for network in _network(word, f"error in hosts file {path}")]
+    return tuple(found)
 
 
-def _network(word: str) -> list[Network]:
+def _network(word: str, complaint: str) -> list[Network]:
     """Read an address, a network or a host's name, which stands for all its addresses."""
     try:
         return [parse_network(word)]
@@ -229,7 +230,7 @@ def _network(word: str) -> list[Network]:
     except PortsideError as error:
         if error.operation == "resolve":
             loud(f'Error resolving name "{host}": {reason(error)}')
-        raise wrong(f'error in host specification "{word}".') from error
+        raise wrong(f"{complaint}.") from error
 
 
 def _listeners(options: Options) -> list[socket]:

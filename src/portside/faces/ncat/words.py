@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from portside.faces import printable
-from portside.faces.libc import reason as reason
+from portside.faces import libc, printable
 
 
 class Quit(Exception):
@@ -24,6 +23,12 @@ class Quit(Exception):
         elif self.text:
             loud(self.text)
         return self.code
+
+
+def reason(error: Exception) -> str:
+    """Return what the C library says of an error; of a time that has run out what nsock says."""
+    said = libc.reason(error)
+    return "TIMEOUT" if said == "timed out" else said
 
 
 def loud(text: str) -> None:
