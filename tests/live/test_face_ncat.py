@@ -45,8 +45,9 @@ WORDS = [
     "-d 1z h 1", "-m x -l 0x", "-o /nonexistent/x 127.0.0.1 1", "-x /nonexistent/x 127.0.0.1 1", "--broker -e x",
     "--proxy-type socks5 --proxy 127.0.0.1:1 127.0.0.1 1", "--proxy-type socks4 --proxy 127.0.0.1:1 127.0.0.1 1",
     "--proxy-dns x --proxy a h 1", "--ssl-cert x 127.0.0.1 1", "-U --ssl /nonexistent", "-6 127.0.0.1 1", "-4 ::1 1",
-    "-s x.invalid 127.0.0.1 1", "-p 0 127.0.0.1 1", "-l --allow 300.1.1.1 0", "-l 127.0.0.1 0 0", "--broker --chat -z",
-    "-l --test x.invalid 1", "-t -C 127.0.0.1 1", "-zu 127.0.0.1 1", "--append-output 127.0.0.1 1",
+    "-s x.invalid 127.0.0.1 1", "-p 0 127.0.0.1 1", "-l --allow 300.1.1.1 0", "-l 127.0.0.1 0 0",
+    "--broker --chat -z", "-l --test x.invalid 1", "-t -C 127.0.0.1 1", "-zu 127.0.0.1 1",
+    "--append-output 127.0.0.1 1",
 ]  # fmt: skip
 
 

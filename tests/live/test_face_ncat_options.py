@@ -149,13 +149,15 @@ def test_files_of_hosts(option, tmp_path):
         (tmp_path / "hosts").write_text(text)
 
         def answer(name):
-            with waiting(name, "-k", "-e", "/bin/cat", option, tmp_path / "hosts") as (_, port):
-                with socket.create_connection(("127.0.0.1", port)) as client:
-                    client.settimeout(DEADLINE)
-                    with contextlib.suppress(ConnectionError):
-                        client.sendall(b"let me in")
-                        return client.recv(100)
-                    return b""
+            with contextlib.ExitStack() as stack:
+                words = ["-k", "-e", "/bin/cat", option, tmp_path / "hosts"]
+                _, port = stack.enter_context(waiting(name, *words))
+                client = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+                client.settimeout(DEADLINE)
+                stack.enter_context(contextlib.suppress(ConnectionError))
+                client.sendall(b"let me in")
+                return client.recv(100)
+            return b""
 
         assert both(answer) == (b"let me in" if admitted else b"")
 
@@ -260,7 +262,8 @@ def test_words_about_proxies_that_refuse(kind, first, second):
                     if second:
                         heard += peer.recv(1000)
                         peer.sendall(second)
-                    peer.shutdown(socket.SHUT_WR)
+                    with contextlib.suppress(OSError):  # it may be gone
+                        peer.shutdown(socket.SHUT_WR)
                     return heard, *said(asking)
 
     both(refused)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from portside.errors import PortsideError
 from portside.faces.getopt import Unknown, getopt
-from portside.faces.nc.words import Refused, reason, tell
+from portside.faces.nc.words import Refused, judge, reason, tell
 from portside.record import Record
 from portside.use import sockets
 from portside.use.netcat.talk import PIECE, Talk, talk
@@ -116,9 +116,9 @@ def _session(typed: Typed, connection: socket) -> None:
     if typed.has("u"):
         from portside.use.netcat.datagrams import DatagramEnd
 
-        talk(DatagramEnd(connection), _how(typed))
+        judge(talk(DatagramEnd(connection), _how(typed)))
     else:
-        talk(SocketEnd(connection), _how(typed))
+        judge(talk(SocketEnd(connection), _how(typed)))
 
 
 def _kind(typed: Typed) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from portside.errors import PortsideError
 from portside.faces.nc.openbsd import end_of, family, how, kind, prepare
-from portside.faces.nc.words import Refused, reason, tell
+from portside.faces.nc.words import Refused, judge, reason, tell
 from portside.use import sockets
 from portside.use.netcat.talk import talk
 
@@ -26,7 +26,7 @@ def serve(options: Options) -> int:
         while True:
             connection, peer = listener.accept()
             _report(options, peer)
-            talk(end_of(connection, options), how(options))
+            judge(talk(end_of(connection, options), how(options)))
             if not options.has("k"):
                 return 0
 
@@ -42,7 +42,7 @@ def _datagrams(options: Options, listener: socket) -> int:
             except OSError as error:
                 raise Refused(f"nc: connect: {reason(error)}") from error
             _report(options, peer)
-        talk(end_of(listener.dup(), options), how(options))
+        judge(talk(end_of(listener.dup(), options), how(options)))
         if not options.has("k"):
             return 0
 

@@ -13,7 +13,7 @@ import sys
 
 from portside.errors import PortsideError
 from portside.faces.nc.options import Options, number, parse
-from portside.faces.nc.words import Refused, reason, tell
+from portside.faces.nc.words import Refused, judge, reason, tell
 from portside.use import sockets
 from portside.use.netcat.talk import Talk, talk
 from portside.use.options import SocketOptions, apply, sign
@@ -159,7 +159,7 @@ def _each_port(options: Options) -> int:
             _pass_on(connection)
             break
         else:
-            talk(end_of(connection, options), how(options))
+            judge(talk(end_of(connection, options), how(options)))
     return code
 
 
@@ -279,7 +279,7 @@ def _unix(options: Options) -> int:
         if options.has("z"):
             connection.close()
         else:
-            talk(end_of(connection, options), how(options))
+            judge(talk(end_of(connection, options), how(options)))
     return 0
 
 

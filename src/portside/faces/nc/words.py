@@ -7,6 +7,10 @@ import sys
 from portside.faces import printable
 from portside.faces.libc import reason as reason
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from portside.use.relay.relay import Relay
+
 
 class Refused(Exception):
     """What ends a run; `lines` go to standard error as they are, `code` is the exit code."""
@@ -22,6 +26,14 @@ class Refused(Exception):
             sys.stderr.write(line + "\n")
         sys.stderr.flush()
         return self.code
+
+
+def judge(relay: Relay) -> None:
+    """Raise Refused where what came could not be kept."""
+    from portside.use.netcat.talk import lost
+
+    if (error := lost(relay)) is not None:
+        raise Refused(f"nc: write error: {reason(error)}")
 
 
 def tell(text: str) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 
 from portside.errors import PortsideError
-from portside.faces.ncat.common import child_relay, dumped, how, tls_wish
+from portside.faces.ncat.common import child_relay, dumped, full, how, tls_wish
 from portside.faces.ncat.words import Quit, loud, reason, wrong
 from portside.use import sockets
-from portside.use.netcat.talk import failed, talk
+from portside.use.netcat.talk import failed, lost, talk
 from portside.use.relay.ends import SocketEnd
 from portside.use.relay.rules import IDLE
 
@@ -38,10 +38,7 @@ def run(options: Options) -> int:
             loud(f"{'SSL connection' if options.ssl else 'Connected'} to {shown}.")
         if options.scan:
             return _scan(options, end, began)
-        if options.command:
-            relay = child_relay(end, options)
-        else:
-            relay = talk(end, how(options).replace(dump=dump))
+        relay = child_relay(end, options) if options.command else talk(end, how(options).replace(dump=dump))
     return _verdict(options, relay, time.monotonic() - began)
 
 
@@ -68,6 +65,8 @@ def _verdict(options: Options, relay: Relay, seconds: float) -> int:
     sent, received = relay.totals
     if relay.session.over == IDLE:
         raise Quit(f"Idle timeout expired ({round((options.idle or 0) * 1000)} ms).", 1)
+    if (gone := lost(relay)) is not None:
+        raise full(gone)
     error = failed(relay)
     if error is not None and not isinstance(error, BrokenPipeError):
         raise Quit(f"{reason(error)}.", 1)

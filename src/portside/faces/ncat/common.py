@@ -65,6 +65,11 @@ def dumped(options: Options) -> Dump:
         raise Quit(f"open: {reason(error)}", bare=True) from error
 
 
+def full(error: OSError) -> Quit:
+    """Return what ends a run whose output a file does not take, as Ncat words it."""
+    return Quit(f"write: {reason(error)}", bare=True)
+
+
 def child_relay(end: SocketEnd, options: Options) -> Relay:
     """Join a connection to a program, until the program has closed its output; returns the relay."""
     from portside.system import children

@@ -297,7 +297,8 @@ def checked(options: Options) -> Options:
         raise wrong(f'Invalid proxy type "{options.proxy_type}"; Ncat proxy server only supports "http".')
     elif options.source is not None:
         raise wrong(
-            "-l and -s are incompatible.  Specify the address and port to bind to like you would a host to connect to."
+            "-l and -s are incompatible.  "
+            "Specify the address and port to bind to like you would a host to connect to."
         )
     elif options.broker and options.command:
         raise wrong("Invalid option combination: --broker and -e.")

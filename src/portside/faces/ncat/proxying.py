@@ -113,16 +113,16 @@ _CUT_SHORT = {
 
 def _refused(kind: str, error: PortsideError, talk: proxy.Negotiation) -> Quit:
     """Return what ends the run, as Ncat says it."""
-    code = getattr(error, "code", 0)
+    refusal = error if isinstance(error, socks.ProxyRefused) else None
+    code = refusal.code if refusal else 0
     if kind == "http":
-        if isinstance(error, proxy.CutShort):
+        if refusal is None:
             return Quit("Error reading proxy response Status-Line.", 1)
-        return Quit(f"Proxy returned status code {-1 if error.stage == socks.FORM else code}.", 1)
+        return Quit(f"Proxy returned status code {-1 if refusal.stage == socks.FORM else code}.", 1)
     if kind == "socks4":
-        short = isinstance(error, proxy.CutShort)
-        return Quit("Error: short response from proxy." if short else "Proxy connection failed.", 1)
+        return Quit("Error: short response from proxy." if refusal is None else "Proxy connection failed.", 1)
     assert isinstance(talk, socks.Version5)
-    if isinstance(error, proxy.CutShort):
+    if refusal is None:
         said = _CUT_SHORT[talk.stage]
     else:
         said = {
@@ -133,5 +133,5 @@ def _refused(kind: str, error: PortsideError, talk: proxy.Negotiation) -> Quit:
             socks.PASSWORD_STAGE: "authentication failed",
             socks.REQUEST: _SOCKS5.get(code, "unassigned value in the reply"),
             socks.ADDRESS_TYPE: "invalid proxy bind address type",
-        }[error.stage]
+        }[refusal.stage]
     return Quit(f"Error: {said}.", 1)

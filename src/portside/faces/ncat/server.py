@@ -7,12 +7,12 @@ import os
 import sys
 
 from portside.errors import PortsideError
-from portside.faces.ncat.common import child_relay, dumped, how, tls_wish
+from portside.faces.ncat.common import child_relay, dumped, full, how, tls_wish
 from portside.faces.ncat.words import Quit, loud, reason, wrong
 from portside.use import sockets
 from portside.use.access import Access, Network, parse_network
 from portside.use.netcat.server import Server
-from portside.use.netcat.talk import talk
+from portside.use.netcat.talk import failed, lost, talk
 from portside.use.relay.ends import SocketEnd
 from portside.use.relay.rules import IDLE
 
@@ -78,6 +78,8 @@ class _Listening:
             self._make_hub()
         try:
             self.server.work()
+        except OSError as error:
+            raise full(error) from error
         finally:
             self.server.close()
         if self.server.failure is not None:
@@ -172,6 +174,10 @@ class _Listening:
         relay = talk(end, how(self._options).replace(dump=self._dump))
         if relay.session.over == IDLE:
             raise Quit(f"Idle timeout expired ({round((self._options.idle or 0) * 1000)} ms). QUITTING.")
+        if (gone := lost(relay)) is not None:
+            raise full(gone)
+        if isinstance(failed(relay), ConnectionResetError):
+            raise Quit("", 1)
 
 
 def _shown(host: str) -> str:

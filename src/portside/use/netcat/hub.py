@@ -13,6 +13,7 @@ import re
 from collections import deque
 
 from portside.use.relay.driver import READ, WRITE
+from portside.use.relay.flows import LOST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -152,7 +153,9 @@ class Hub:
                 import select
 
                 select.select([], [self._near.sink], [])
-            except OSError:
+            except OSError as error:
+                if error.errno in LOST:
+                    raise
                 self._near.sink = -1
                 return
 

@@ -11,7 +11,7 @@ import os
 from portside.record import Record
 from portside.use.relay.driver import Driver
 from portside.use.relay.ends import End, SocketEnd
-from portside.use.relay.flows import AFTER, Copy, Flow, choose
+from portside.use.relay.flows import AFTER, LOST, Copy, Flow, choose
 from portside.use.relay.relay import Relay
 from portside.use.relay.rules import FIRST, FORWARD, SECOND, Rules
 
@@ -117,6 +117,11 @@ def _incoming(how: Talk, outgoing: Copy, far: SocketEnd) -> Change | None:
         return data
 
     return look
+
+
+def lost(relay: Relay) -> OSError | None:
+    """Return why what came could not be kept (a full disk), None where it could."""
+    return next((error for error in relay.session.failures if error.errno in LOST), None)
 
 
 def failed(relay: Relay) -> OSError | None:

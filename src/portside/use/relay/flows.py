@@ -18,6 +18,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+from _thread import _local  # threading as a whole takes a millisecond
 
 from portside.use.relay.ends import APPEND, FILE, OTHER, PIPE, SOCKET
 
@@ -41,8 +42,17 @@ _FLAGS = 0x01 | 0x02  # SPLICE_F_MOVE | SPLICE_F_NONBLOCK, include/linux/splice.
 _CANNOT = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 _NEVER_BLOCKS = (FILE, APPEND, OTHER)  # epoll refuses them, or they always take everything
 
-_scratch = memoryview(bytearray(_COPY))  # nothing stays in it between two moves
+LOST = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # a file takes no more: what comes now is lost
+_own = _local()
 _EMPTY = memoryview(b"")
+
+
+def scratch() -> memoryview:
+    """Return the buffer of this thread; nothing stays in it between two moves, but reading lets other threads run."""
+    found: memoryview | None = getattr(_own, "scratch", None)
+    if found is None:
+        found = _own.scratch = memoryview(bytearray(_COPY))
+    return found
 
 
 class Broke(Exception):
@@ -112,7 +122,7 @@ class Copy(Flow):
     ) -> None:
         super().__init__(source, sink)
         self._change = change
-        self._scratch = _scratch[:chunk]
+        self._scratch = scratch()[:chunk]
         self._left = reads
         self._rounds = 1 if pace else _ROUNDS
         self._pace = pace
@@ -156,7 +166,7 @@ class Copy(Flow):
     def _hop(self) -> int:
         """Move between sockets in the usual case, nothing being left: what one read brings goes out at once."""
         try:
-            size = self.source.read_into(_scratch)
+            size = self.source.read_into(self._scratch)
         except BlockingIOError:
             return 0
         except OSError as error:
@@ -164,7 +174,7 @@ class Copy(Flow):
         if not size:
             self._end()
             return 0
-        data = _scratch[:size]
+        data = self._scratch[:size]
         taken = self._write(data)
         if taken < size:
             self.keep(data[taken:])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from select import EPOLLIN, EPOLLOUT
 
-from portside.use.relay.flows import SINK, SOURCE, Broke, Flow, choose
+from portside.use.relay.flows import LOST, SINK, SOURCE, Broke, Flow, choose
 from portside.use.relay.rules import BROKEN, FIRST, FORWARD, SECOND, Rules, Session
 
 TYPE_CHECKING = False
@@ -94,7 +94,7 @@ class Relay:
             moved = flow.move()
         except Broke as broke:
             self._changed = True
-            if broke.reading:
+            if broke.reading or broke.error.errno in LOST:
                 session.broke(broke.error)
             else:
                 session.refused(direction, broke.error)

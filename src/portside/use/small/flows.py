@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from portside.use.relay.ends import End, SocketEnd
-from portside.use.relay.flows import SINK, SOURCE, Broke, Copy, Flow
+from portside.use.relay.flows import SINK, SOURCE, Broke, Copy, Flow, scratch
 from portside.use.relay.relay import Relay
 from portside.use.relay.rules import FIRST, AtEof, Rules
 from portside.use.small.services import DISCARD, ECHO, PERIOD, TEXT, chargen
@@ -42,11 +42,9 @@ class Nothing(End):
 class Swallow(Flow):
     """Read and forget."""
 
-    _scratch = bytearray(_SCRATCH)
-
     def move(self) -> int:  # noqa: D102 (as Flow says)
         try:
-            size = self.source.read_into(memoryview(self._scratch))
+            size = self.source.read_into(scratch())
         except BlockingIOError:
             return 0
         except OSError as error:
@@ -83,10 +81,10 @@ class EchoRelay(Relay):
     What does not fit, much data and every end go the relay's ordinary way.
     """
 
-    _scratch = memoryview(bytearray(_SCRATCH))
     _much = False
 
     def start(self) -> None:  # noqa: D102 (as Relay says)
+        self._scratch = scratch()[:_SCRATCH]
         self._receive = self.ends[FIRST].read_into
         self._send = self.ends[FIRST].write
         super().start()
