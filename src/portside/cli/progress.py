@@ -1,4 +1,4 @@
-"""A progress line for a transfer: on standard error, and only where that is a terminal.
+"""What a transfer shows: its progress, on standard error and only where that is a terminal; and what it has done.
 
 film.mkv  42% [########            ]   1.7 GiB of 4.0 GiB  912 MiB/s 0:02:34
 """
@@ -13,7 +13,10 @@ from portside.cli.output import clean, cut
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from portside.use.transfer.records import Progress
+    from typing import Self
+
+    from portside.cli.output import Output
+    from portside.use.transfer.records import Progress, Transferred
 
 _EVERY = 0.2  # seconds between two drawings
 _WINDOW = 5.0  # seconds over which the rate is taken
@@ -21,7 +24,7 @@ _BAR, _LEAST_BAR, _NAME = 20, 5, 24
 
 
 class Bar:
-    """Draws progress; `clear` takes the line away."""
+    """Draws progress, from `with` to the end of the block, which takes the line away."""
 
     def __init__(self, *, wanted: bool) -> None:
         self._on = wanted and sys.stderr.isatty()
@@ -45,8 +48,10 @@ class Bar:
         sys.stderr.write("\r" + cut(line(progress, rate_of(self._marks), width - 1), width - 1) + "\x1b[K")
         sys.stderr.flush()
 
-    def clear(self) -> None:
-        """Take the line away."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         if self._on and self._drawn:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
@@ -71,6 +76,24 @@ def line(progress: Progress, rate: float, width: int) -> str:
     room = min(_BAR, width - len(figures) - len(name) - 9)
     bar = f" [{'#' * round(share * room):<{room}}]" if room >= _LEAST_BAR else ""
     return f"{name} {share:4.0%}{bar} {figures}"
+
+
+def tell(output: Output, done: Transferred, verb: str) -> None:
+    """Print what a transfer has done."""
+    if output.json:
+        output.envelope("transfer", [dict(done.items()) | {"skipped": list(done.skipped)}])
+        return
+    if output.quiet:
+        return
+    files = "" if done.files == 1 else f"{done.files} files, "
+    rate = size_text((done.size - done.resumed) / done.seconds) if done.seconds else "-"
+    again = f", {size_text(done.resumed)} of it there already" if done.resumed else ""
+    output.write(
+        f"{verb} {output.clean(done.path)}: {files}{done.size} bytes in {done.seconds:.1f} s, {rate}/s{again}\n"
+    )
+    if done.files == 1:
+        word = "confirmed" if done.confirmed else "not confirmed"
+        output.write(f"sha256 {done.sha256} {word}\n")
 
 
 def size_text(size: float) -> str:

@@ -41,8 +41,7 @@ _ARGUMENTS = (
 
 def run(arguments: SimpleNamespace, output: Output) -> int:
     """Receive; exit 0 when all is there and its checksums are right, 1 when there was none to compare."""
-    from portside.cli.progress import Bar
-    from portside.cli.send import tell
+    from portside.cli.progress import Bar, tell
     from portside.use.transfer.receiving import receive
 
     code = arguments.code
@@ -51,8 +50,7 @@ def run(arguments: SimpleNamespace, output: Output) -> int:
 
         require_packages()
         code = new_code()
-    bar = Bar(wanted=not (output.quiet or output.json))
-    try:
+    with Bar(wanted=not (output.quiet or output.json)) as bar:
         got = receive(
             arguments.listen, arguments.path, code=code, tls=tls_of(arguments), overwrite=arguments.overwrite,
             plain=arguments.plain, timeout=arguments.timeout,
@@ -60,8 +58,6 @@ def run(arguments: SimpleNamespace, output: Output) -> int:
             on_pin=lambda pin: _say(f"Pin: {pin}"), on_progress=bar.show,
             on_refused=lambda address, reason: output.note(f"not taken: {address}: {reason}"),
         )  # fmt: skip
-    finally:
-        bar.clear()
     tell(output, got, "received")
     if not got.confirmed:
         output.note(

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from types import SimpleNamespace
 
     from portside.cli.output import Output
-    from portside.use.transfer.records import Transferred
 
 _ARGUMENTS = (
     Argument(("file",), "a file, or a directory with all below it", "FILE"),
@@ -39,44 +38,20 @@ _ARGUMENTS = (
 
 def run(arguments: SimpleNamespace, output: Output) -> int:
     """Send; exit 0 when the other side has confirmed all of it, 1 when there was nobody to confirm."""
-    from portside.cli.progress import Bar
+    from portside.cli.progress import Bar, tell
     from portside.use.transfer.sending import send
 
-    bar = Bar(wanted=not (output.quiet or output.json))
-    try:
+    with Bar(wanted=not (output.quiet or output.json)) as bar:
         sent = send(
             arguments.file, arguments.target, code=arguments.code, tls=tls_of(arguments),
-            plain=arguments.plain,
-            timeout=arguments.timeout, on_progress=bar.show,
+            plain=arguments.plain, timeout=arguments.timeout, on_progress=bar.show,
         )  # fmt: skip
-    finally:
-        bar.clear()
     tell(output, sent, "sent")
     for what in sent.skipped:
         output.note(f"not sent: {what}")
     if not sent.confirmed:
         output.note("the other side is a plain netcat: nothing is confirmed; compare the SHA-256")
     return FOUND if (sent.confirmed and not sent.skipped) or arguments.plain else NOTHING
-
-
-def tell(output: Output, done: Transferred, verb: str) -> None:
-    """Print what a transfer has done."""
-    if output.json:
-        output.envelope("transfer", [dict(done.items()) | {"skipped": list(done.skipped)}])
-        return
-    if output.quiet:
-        return
-    from portside.cli.progress import size_text
-
-    files = "" if done.files == 1 else f"{done.files} files, "
-    rate = size_text((done.size - done.resumed) / done.seconds) if done.seconds else "-"
-    again = f", {size_text(done.resumed)} of it there already" if done.resumed else ""
-    output.write(
-        f"{verb} {output.clean(done.path)}: {files}{done.size} bytes in {done.seconds:.1f} s, {rate}/s{again}\n"
-    )
-    if done.files == 1:
-        word = "confirmed" if done.confirmed else "not confirmed"
-        output.write(f"sha256 {done.sha256} {word}\n")
 
 
 COMMAND = Command(
