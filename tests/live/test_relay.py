@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import random
 import socket
+import struct
 import threading
 
 import pytest
 
 from portside.use.relay.driver import Driver
 from portside.use.relay.ends import End, SocketEnd
-from portside.use.relay.flows import Copy, choose
+from portside.use.relay.flows import Copy, Read, Sendfile, choose
 from portside.use.relay.relay import Relay
 from portside.use.relay.rules import BROKEN, ENDED, FORWARD, IDLE, LINGERED, SECOND, AtEof, Rules
 
@@ -247,3 +249,73 @@ def test_nothing_stays_open(keep):
             assert len(read_all(right)) == 1 << 20
             right.close()
     assert sorted(os.listdir("/proc/self/fd")) == before
+
+
+def test_loops_in_several_threads_mix_nothing_up(keep):
+    size, letters = 4_000_000, b"abcd"
+    mixed = []
+
+    def relayed(letter):
+        (writes, first), (reads, second) = tcp_pair(keep), tcp_pair(keep)
+        fed = threading.Thread(target=lambda: (writes.sendall(letter * size), writes.close()), daemon=True)
+        with Driver() as driver:
+            ends = SocketEnd(first), SocketEnd(second)
+            # 1,000 bytes at once keep this to copying, and make many moves
+            flows = tuple(Copy(*pair, chunk=1000, reads=0, change=bytes) for pair in (ends, ends[::-1]))
+            Relay(driver, *ends, ONE_WAY, flows=flows).start()
+            loop = threading.Thread(target=driver.run, daemon=True)
+            for each in (fed, loop):
+                each.start()
+            found = read_all(reads)
+            for each in (fed, loop):
+                each.join(60)
+        mixed.append(found != letter * size)
+
+    threads = [threading.Thread(target=relayed, args=(bytes([letter]),), daemon=True) for letter in letters]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert mixed == [False] * len(letters)
+
+
+def test_a_reset_behind_much_data_loses_none_of_it_and_is_told(driver, keep, tmp_path):
+    client, ours = tcp_pair(keep)
+    data = stream(40_000)
+    path = tmp_path / "out"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
+    client.sendall(data[:1000])
+    relay = Relay(driver, SocketEnd(ours), End(-1, descriptor), ONE_WAY)
+    relay.start()
+    while relay.totals[0] < 1000:  # from here on reads are gathered
+        driver.turn()
+    client.sendall(data[1000:])
+    waiting = 0
+    while waiting < len(data) - 1000:
+        with contextlib.suppress(BlockingIOError):
+            waiting = len(ours.recv(len(data), socket.MSG_PEEK))
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+    driver.run()
+    assert relay.session.over == BROKEN
+    assert [error.errno for error in relay.session.failures] == [errno.ECONNRESET]
+    assert path.read_bytes() == data
+
+
+def test_a_file_is_read_for_a_slow_reader_on_this_host(driver, keep, tmp_path):
+    path, block = tmp_path / "in", stream(1 << 20)
+    with path.open("wb") as file:
+        for number in range(100):
+            file.write(block[number:] + block[:number])
+    client, ours = tcp_pair(keep)
+    relay = Relay(driver, End(os.open(path, os.O_RDONLY), -1), SocketEnd(ours), ONE_WAY)
+    assert isinstance(relay.flows[0], Sendfile)
+    relay.start()
+    loop = threading.Thread(target=driver.run, daemon=True)
+    loop.start()
+    threading.Event().wait(1.0)  # more than the loop has to do: that is what slow means
+    client.settimeout(60)
+    assert hashlib.sha256(read_all(client)).digest() == hashlib.sha256(path.read_bytes()).digest()
+    loop.join(60)
+    assert isinstance(relay.flows[0], Read)
+    assert relay.totals == (path.stat().st_size, 0)

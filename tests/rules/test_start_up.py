@@ -74,11 +74,11 @@ ALLOWED = {
     "wait": ARGPARSE | SMALL | NETLINK | THREADS | {"queue", "_queue", "heapq", "_heapq"},
     "scan": ARGPARSE | SMALL | NETLINK | {"heapq", "_heapq", "resource", "signal"},
     "name": ARGPARSE | SMALL,
-    "serve": ARGPARSE | SMALL | NETLINK | {"gc", "heapq", "_heapq"},
+    "serve": ARGPARSE | SMALL | NETLINK | {"gc", "heapq", "_heapq", "mmap"},
     "echo": ARGPARSE | SMALL | NETLINK,
     "send": ARGPARSE | SMALL | {"textwrap"},
     "receive": ARGPARSE | SMALL | {"textwrap"},
-    "forward": ARGPARSE | SMALL | NETLINK | {"gc", "heapq", "_heapq", "signal", "resource"},
+    "forward": ARGPARSE | SMALL | NETLINK | {"gc", "heapq", "_heapq", "mmap", "signal", "resource"},
     "doctor": ARGPARSE | SMALL | NETLINK | BPF | FACTS | THREADS,
     "faces": ARGPARSE | SMALL,
 }
@@ -125,8 +125,8 @@ FACE_ALLOWED = {
     "netstat": OWNERS,
     "lsof": OWNERS,
     "sockstat": OWNERS,
-    "nc": SOCKETS,
-    "ncat": SOCKETS,
+    "nc": SOCKETS | {"mmap"},
+    "ncat": SOCKETS | {"mmap"},
 }
 MOST_OF_FACES = {"ss": 40, "netstat": 54, "lsof": 60, "sockstat": 54, "nc": 23, "ncat": 27}
 NEVER = {

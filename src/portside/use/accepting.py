@@ -7,13 +7,13 @@ the kernel's backlog, and what has been accepted goes on.  Errors of one connect
 from __future__ import annotations
 
 import errno
+from socket import socket
 
 from portside.use.relay.driver import READ
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from socket import socket
     from typing import Any
 
     from portside.use.relay.driver import Driver, Timer
@@ -24,7 +24,10 @@ _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Acceptor:
-    """One listening socket: `on_connection(connection, peer)` for each that comes, `on_full(error)` when none can."""
+    """One listening socket: `on_connection(connection, peer)` for each that comes, `on_full(error)` when none can.
+
+    `socket._accept` is what `accept` calls, which would look up the names of family and type for each connection.
+    """
 
     def __init__(
         self,
@@ -35,6 +38,7 @@ class Acceptor:
     ) -> None:
         listener.setblocking(False)
         self.listener = listener
+        self._kind = int(listener.family), int(listener.type), listener.proto
         self._driver = driver
         self._on_connection = on_connection
         self._on_full = on_full
@@ -44,7 +48,7 @@ class Acceptor:
     def _ready(self, _descriptor: int) -> None:
         for _ in range(_BATCH):
             try:
-                connection, peer = self.listener.accept()
+                descriptor, peer = self.listener._accept()  # type: ignore[attr-defined]
             except BlockingIOError:
                 return
             except OSError as error:
@@ -54,7 +58,7 @@ class Acceptor:
                 if self.listener.fileno() < 0:
                     return
                 continue
-            self._on_connection(connection, peer)
+            self._on_connection(socket(*self._kind, fileno=descriptor), peer)
 
     def _pause(self, error: OSError) -> None:
         self._driver.forget(self.listener.fileno())

@@ -69,7 +69,9 @@ class StreamService(Service):
         )
 
     def _accepted(self, client: socket.socket, peer: Any) -> None:
-        rule, source = self.rule, source_bytes(peer)
+        rule = self.rule
+        asked = rule.access or rule.per_source is not None or rule.accept_proxy
+        source = source_bytes(peer) if asked else b""
         if rule.accept_proxy:
             trusted = not source or any(network.matches(source) for network in rule.accept_proxy)
             reason = self.objection(b"") if trusted else "no PROXY header is taken from there"
@@ -202,6 +204,11 @@ class Connection:
             if service.rule.source:
                 self._bind(made)
         number = made.connect_ex(address.place)
+        if (
+            number == errno.EINPROGRESS
+        ):  # over loopback it is done by now, and a second call says so (connect(2))
+            number = made.connect_ex(address.place)
+            number = errno.EINPROGRESS if number == errno.EALREADY else number
         if number and number != errno.EINPROGRESS:
             self._failed(made, target, os.strerror(number).lower())
             return None
@@ -226,10 +233,10 @@ class Connection:
     def _connected(self, descriptor: int) -> None:
         assert self._trying is not None
         made, target, _ = self._trying
-        self._service.driver.forget(descriptor)
         self._stop_timer()
         number = made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if number:
+            self._service.driver.forget(descriptor)
             self._failed(made, target, os.strerror(number).lower())
             self._next()
         else:
@@ -249,7 +256,7 @@ class Connection:
         if service.rule.send_proxy:
             self._announce(made)
         first, second = SocketEnd(self._client), SocketEnd(made)
-        flows = (Copy(first, second, rest=self._rest), Copy(second, first)) if self._rest else None
+        flows = Copy(first, second, rest=self._rest), Copy(second, first)
         self._relay = Relay(service.driver, first, second, service.rules, flows=flows, on_over=self._over)
         self._relay.start()
 

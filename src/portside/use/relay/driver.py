@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 import time
+from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 from select import EPOLLIN, EPOLLOUT, epoll
 
 TYPE_CHECKING = False
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 READ, WRITE = EPOLLIN, EPOLLOUT
 _EVENTS = 256
+_SCRATCH = 1 << 18
 
 
 class Timer:
@@ -27,21 +29,28 @@ class Timer:
 
 
 class Driver:
-    """Watches descriptors and times; `run` until nothing is left or `stop`."""
+    """Watches descriptors and times; `run` until nothing is left or `stop`.
+
+    `clock` is the time of this turn.  `scratch` is a buffer for one move of bytes: nothing stays in it between two,
+    and each loop, which may have a thread of its own, has its own.  It begins with a page of memory: copies to 16
+    bytes behind a page's begin, where a bytearray has its bytes, take 0.47 s for a GB instead of 0.14 (AMD Zen 3 and
+    4, `rep movsb`).
+    """
 
     def __init__(self) -> None:
+        self.scratch = memoryview(mmap(-1, _SCRATCH, MAP_PRIVATE | MAP_ANONYMOUS))
         self._epoll = epoll()
         self._handlers: dict[int, Callable[[int], None]] = {}
         self._always: dict[int, Callable[[int], None]] = {}
         self._timers: list[tuple[float, int, Timer]] = []
         self._pending = 0
         self._count = 0
-        self._now = time.monotonic()
+        self.clock = time.monotonic()
         self._stopped = False
 
     def now(self) -> float:
         """Return the time of this turn of the loop, seconds of the monotonic clock."""
-        return self._now
+        return self.clock
 
     def watch(self, descriptor: int, events: int, handler: Callable[[int], None]) -> None:
         """Call `handler(descriptor)` whenever it can be read or written (READ, WRITE), or has failed."""
@@ -97,17 +106,20 @@ class Driver:
     def turn(self, *, wait: bool = True) -> None:
         """Handle what comes next, and wait for it if asked: one turn of the loop."""
         handlers = self._handlers
-        for descriptor, _ in self._epoll.poll(self.patience() if wait else 0.0, _EVENTS):
+        events = self._epoll.poll(self.patience() if wait else 0.0, _EVENTS)
+        self.clock = time.monotonic()
+        for descriptor, _ in events:
             handler = handlers.get(descriptor)  # an earlier event of this turn may have closed it
             if handler is not None:
-                self._now = time.monotonic()
                 handler(descriptor)
-        for descriptor, handler in list(self._always.items()):
-            if descriptor in self._always:
-                self._now = time.monotonic()
-                handler(descriptor)
-        self._now = time.monotonic()
-        while self._timers and self._timers[0][0] <= self._now:
+        if self._always:
+            for descriptor, handler in list(self._always.items()):
+                if descriptor in self._always:
+                    handler(descriptor)
+        if not self._timers:
+            return
+        self.clock = time.monotonic()
+        while self._timers and self._timers[0][0] <= self.clock:
             self._fire(heapq.heappop(self._timers)[2])
 
     def _fire(self, timer: Timer) -> None:

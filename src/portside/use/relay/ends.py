@@ -100,10 +100,20 @@ class SocketEnd(End):
     foreign = False
 
     def __init__(self, connection: socket) -> None:
-        connection.setblocking(False)
+        if connection.gettimeout() != 0.0:
+            connection.setblocking(False)
         self.connection = connection
         self.source = self.sink = connection.fileno()
         self.source_kind = self.sink_kind = SOCKET
+
+    @property
+    def local(self) -> bool:
+        """Whether the peer is on this host: a Unix socket's, or one at our own address."""
+        try:
+            here, there = self.connection.getsockname(), self.connection.getpeername()
+        except OSError:  # it is gone already
+            return False
+        return not isinstance(here, tuple) or here[0] == there[0]
 
     def read_into(self, buffer: memoryview) -> int:
         """Receive what there is."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from select import EPOLLIN, EPOLLOUT
 
+from portside.use.relay.ends import SOCKET
 from portside.use.relay.flows import LOST, SINK, SOURCE, Broke, Flow, choose
-from portside.use.relay.rules import BROKEN, FIRST, FORWARD, SECOND, Rules, Session
+from portside.use.relay.rules import BROKEN, ENDED, FIRST, FORWARD, SECOND, Rules, Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class Relay:
         self.ends = (first, second)
         self.session = Session(rules, driver.now())
         self.flows = list(flows or (choose(first, second), choose(second, first)))
+        for flow in self.flows:
+            flow.scratch = driver.scratch
         self.closed = False
         self._on_over = on_over
         self._watched: dict[int, int] = {}
@@ -106,10 +109,13 @@ class Relay:
             self._changed = True
         if flow.at_end:
             self._changed = True
-            if session.ended(direction, now):
-                self._tell(self.ends[1 - direction])
+            tell, end = session.ended(direction, now), self.ends[1 - direction]
+            closed_now = session.over == ENDED and end.plain and end.sink_kind == SOCKET  # which tells it too
+            if tell and not closed_now:
+                self._tell(end)
         elif (instead := flow.instead()) is not flow or flow.waits != waited:
             self.flows[direction] = instead
+            instead.scratch = self.driver.scratch
             self._changed = True
 
     def _tell(self, end: End) -> None:

@@ -54,7 +54,8 @@ QUIET = 0.1  # seconds without a byte after which a source that is drained has n
 class Session:
     """The state of one session: feed it what happened, it says what to do.
 
-    `over` is empty while the session runs, then one of the words above; `failures` are the errors of broken ends.
+    `over` is empty while the session runs, then one of the words above; `failures` are the errors of broken ends;
+    `moved_at` is when bytes moved last.
     `closing` says that it ends as soon as nothing is left to deliver; whether something is, `holding` has to say.
     """
 
@@ -63,7 +64,7 @@ class Session:
         self.over = ""
         self.failures: list[OSError] = []
         self._running = list(rules.carries)
-        self._moved = now
+        self.moved_at = now
         self._until: float | None = None
         self.closing: AtEof | None = None
         self.holding = False
@@ -76,7 +77,7 @@ class Session:
 
     def moved(self, now: float) -> None:
         """Take note that bytes moved."""
-        self._moved = now
+        self.moved_at = now
         if self.closing is not None and self.closing.drains:
             self._until = now + QUIET
 
@@ -115,7 +116,7 @@ class Session:
         until = self._ends_at()
         times = [] if until is None else [until]
         if self.rules.idle is not None:
-            times.append(self._moved + self.rules.idle)
+            times.append(self.moved_at + self.rules.idle)
         return min(times, default=None)
 
     def expire(self, now: float) -> None:
@@ -125,7 +126,7 @@ class Session:
         until = self._ends_at()
         if until is not None and now >= until:
             self.over = LINGERED
-        elif self.rules.idle is not None and now >= self._moved + self.rules.idle:
+        elif self.rules.idle is not None and now >= self.moved_at + self.rules.idle:
             self.over = IDLE
 
     def _ends_at(self) -> float | None:
