@@ -75,7 +75,12 @@ def test_what_is_not_ours_is_kept(kind, words, command, directory, capsys):
     run = Run(capsys, "faces", *words, str(directory))
     assert run.code == 1
     assert "kept: it is not a link of ours" in run.out
-    assert place.lstat() == before
+    after = place.lstat()  # but for the time of access: to look at a link may set it
+    assert (after.st_ino, after.st_mode, after.st_mtime_ns) == (
+        before.st_ino,
+        before.st_mode,
+        before.st_mtime_ns,
+    )
 
 
 def test_something_that_comes_in_between_is_kept(command, directory):
