@@ -56,7 +56,7 @@ class Plan:
     seconds: float = 1.0
     rounds: int = 5
     ports: int = 65_535
-    few_ports: int = 4_100
+    few_ports: int = 2_500
     runs: int = 2
 
     def small(self) -> Plan:

@@ -27,7 +27,7 @@ class Plan:
 
     portside: str
     ports: int = 65_535
-    silent: int = 200
+    silent: int = 80
     rounds: int = 5
     widths: tuple[int, ...] = (22, 12)  # networks of loopback addresses: 1,024 and 1,048,576
 
