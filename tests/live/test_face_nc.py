@@ -220,6 +220,17 @@ DIALECT_WORDS = [
     ("traditional", "nc.traditional", "-w 0 127.0.0.1 1"),
     ("traditional", "nc.traditional", "-lnv -p 0"),
     ("traditional", "nc.traditional", "-lnvp 45601 -s 192.0.2.7"),
+    ("traditional", "nc.traditional", "-z"),
+    ("traditional", "nc.traditional", ""),
+    ("traditional", "nc.traditional", "-i 0 127.0.0.1 1"),
+    ("traditional", "nc.traditional", "-w x 127.0.0.1 1"),
+    ("traditional", "nc.traditional", "-p x 127.0.0.1 1"),
+    ("busybox", "busybox nc", "-w x 127.0.0.1 1"),
+    ("busybox", "busybox nc", "-w 0 127.0.0.1 1"),
+    ("busybox", "busybox nc", "-i x 127.0.0.1 1"),
+    ("busybox", "busybox nc", "-i 0 127.0.0.1 1"),
+    ("busybox", "busybox nc", "-l -p x"),
+    ("busybox", "busybox nc", "-l -p 99999"),
     ("busybox", "busybox nc", "127.0.0.1 1"),
     ("busybox", "busybox nc", "no-such-host.invalid 1"),
     ("busybox", "busybox nc", "127.0.0.1 foo"),
@@ -230,6 +241,12 @@ DIALECT_WORDS = [
 def test_words_of_the_dialects(ours, theirs, words):
     done = run(theirs, *words.split())
     assert here("nc", "--as", ours, *words.split()) == (done.returncode, done.stdout, done.stderr)
+
+
+def test_a_port_beyond_the_last_is_refused():
+    """The model listens at what is left of it in 16 bits."""
+    code, _, said = here("nc", "--as", "traditional", "-l", "-p", "99999")
+    assert (code, said) == (1, b"invalid local port 99999\n")
 
 
 REFUSALS = {"4": b"\0[" + bytes(6), "5": b"\5\5\0\1", "connect": b"HTTP/1.0 403 No\r\n\r\n"}

@@ -36,6 +36,7 @@ Open a pipe to IP:PORT or FILE
 \t-i SEC\tDelay interval for lines sent
 \t-e PROG\tRun PROG after connect"""
 _REFUSED = "gGfTo"
+_LAST_PORT = 65535
 
 
 class Typed(Record):
@@ -55,7 +56,13 @@ class Typed(Record):
         text = self.values.get(letter)
         if text is None:
             return None
-        if not text.isdecimal() or (int(text) == 0 and letter != "q"):
+        numeric = text.isascii() and text.isdecimal() and len(text) < 10
+        if letter == "p" and numeric and int(text) > _LAST_PORT:
+            numeric = False
+        least = 1 if self.dialect == TRADITIONAL and letter != "q" else 0
+        if not numeric or int(text) < least:
+            if self.dialect == BUSYBOX:
+                raise Refused(f"nc: bad port '{text}'" if letter == "p" else f"nc: invalid number '{text}'")
             raise Refused(f"invalid {what} {text}")
         return int(text)
 
@@ -87,8 +94,11 @@ def _parse(words: list[str], dialect: str) -> Typed:
             raise Refused(f"nc: -{letter} is not supported here", *usage)
     if typed.has("h"):
         raise Refused(f"[v1.10-47]\nnc [-{_LETTERS[dialect].replace(':', '')}] hostname port[s]", code=0)
+    typed.number("i", "interval time")
+    typed.number("w", "wait-time")
     if not operands and not typed.has("l"):
-        raise Refused(*(("Cmd line: wrong",) if dialect == TRADITIONAL else usage))
+        traditional = "no destination" if found else "Cmd line: wrong"
+        raise Refused(*((traditional,) if dialect == TRADITIONAL else usage))
     return typed
 
 
@@ -189,7 +199,7 @@ def _connect(typed: Typed) -> int:
         ports = ports_of(words or ("23",), "udp" if typed.has("u") else "tcp", shuffled=typed.has("r"))
     except Refused as error:
         raise Refused(f"nc: bad port '{words[0]}'" if busybox else f"invalid port {words[0]}") from error
-    waits = typed.number("w", "wait-time")
+    waits = typed.number("w", "wait-time") or None
     code = 1 if len(ports) == 1 else 0  # of several ports the model tells nothing by its exit code
     for port in ports:
         connection = _reached(typed, host, port, waits, loud=len(ports) == 1 or typed.flags.get("v", 0) > 1)
