@@ -50,7 +50,7 @@ class Plan:
     """How much: megabytes through each relay, connections, round trips; how often."""
 
     portside: str
-    megabytes: int = 4096
+    megabytes: int = 2048
     connections: int = 3000
     forked: int = 300  # connections through what starts a process for each
     trips: int = 100_000
