@@ -180,7 +180,7 @@ class Firewalled:
         self.must("dbus-daemon", "--system", "--fork")
         daemon = [*inside, "sh", "-c", "echo up; exec firewalld --nofork --nopid >/dev/null 2>&1"]
         self._child(daemon)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while self.run("firewall-cmd", "--state").returncode:
             assert time.monotonic() < deadline, "firewalld did not start"
             time.sleep(0.2)
