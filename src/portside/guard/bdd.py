@@ -30,7 +30,7 @@ class Manager:
         self._nodes: dict[tuple[int, int, int], int] = {}
         self._some: dict[tuple[int, int], int] = {}
         self._every: dict[tuple[int, int], int] = {}
-        self._met: dict[tuple[int, int], int] = {}
+        self._met: dict[tuple[int, int, int], int] = {}
         self._listed: dict[tuple[int, int], list[tuple[int, int]]] = {}
         self.both = self._operation(_ends_of_both)
         self.either = self._operation(_ends_of_either)
@@ -188,7 +188,7 @@ class Manager:
         """
         if self.level[node] >= first:
             return ALL if self.both(node, scope) != EMPTY else EMPTY
-        key = node, scope
+        key = node, scope, first
         found = self._met.get(key)
         if found is None:
             low, high = self.meets(self.low[node], scope, first), self.meets(self.high[node], scope, first)
