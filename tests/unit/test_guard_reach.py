@@ -191,6 +191,18 @@ def test_what_is_sent_to_verify_comes_from_no_link_local_address():
     assert not [packet for packet in packets if packet.source.startswith("fe80")]
 
 
+def test_an_own_address_of_ipv6_is_no_source_from_outside():
+    """Answers to it never leave, so no connection comes of it; IPv4's are refused as martians."""
+    judge = Judge(chain(policy="ACCEPT"), host())
+    for source_ in ("2001:db8:1::10", "192.0.2.10"):
+        device = judge.environment.device("eth0")
+        family = "ip6" if ":" in source_ else "ip"
+        own = judge.engine(family).space.within("saddr", [(number(source_), number(source_))])
+        assert judge.engine(family).manager.both(judge.domain(device, family), own) == EMPTY
+    first = judge.reach(Listener("tcp", 22, (Bound("ip6"),))).pieces[0]
+    assert first.sample.source != first.sample.destination
+
+
 def test_a_time_that_is_over_lets_nobody_in():
     rule = "-A INPUT -p tcp --dport 22 -m time --datestop {} -j ACCEPT"
     assert verdict(chain(rule.format("2026-01-01T00:00:00")), 22).verdict == "nobody"

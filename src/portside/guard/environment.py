@@ -134,6 +134,8 @@ class Environment(Record):
             here = device is not None and any(one.value >> 118 == _LINK_LOCAL for one in device.addresses)
             return came_by if here else ""
         way = self.way(family, source)
+        if way is not None and way.type == LOCAL:
+            return "lo"  # an own address: they never leave, whatever interface has it
         return "" if way is None else way.device
 
     def back_by(self, family: str, source: int, device: str) -> bool:

@@ -111,7 +111,9 @@ def _cut(piece: Piece, asked: Source) -> Piece | None:
     if not spans:
         return None
     inside = any(first <= number(piece.sample.source) <= last for first, last in spans)
-    sample = piece.sample if inside else piece.sample.replace(source=_text(piece, spans[0][0]))
+    first, last = spans[0]
+    usual = first + (last > first + 1)  # not a network's own number
+    sample = piece.sample if inside else piece.sample.replace(source=_text(piece, usual))
     return piece.replace(sources=spans, sample=sample)
 
 
