@@ -72,7 +72,7 @@ def _answer(
         with os.fdopen(writer, "wb") as file:
             file.write(outcome)
     finally:
-        os.kill(os.getpid(), signal.SIGKILL)
+        os._exit(0)  # not by a signal: process 1 of a namespace ignores its own
 
 
 def read_all(descriptor: int, timeout: float, until: bytes = b"") -> bytes:
