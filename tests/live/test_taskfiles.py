@@ -330,7 +330,7 @@ def test_no_descriptor_stays_open(holders, mine):
     before = descriptors()
     for turn in range(50):
         holders(None if turn % 2 else [5])
-    assert descriptors() == before
+    assert descriptors() <= before  # other tests' may be collected meanwhile; ours would be fifty
 
 
 def test_no_descriptor_stays_open_after_a_failure(monkeypatch, tmp_path):
