@@ -358,7 +358,7 @@ def test_no_descriptor_stays_open_after_a_failure(monkeypatch, tmp_path):
     monkeypatch.setattr(bpf, "BPF_LINK_CREATE", 9999)
     with pytest.raises(NotSupported):
         taskfiles.socket_holders()
-    assert descriptors() == before
+    assert descriptors() <= before
 
 
 def test_no_descriptor_left_to_open():
@@ -376,7 +376,7 @@ def test_no_descriptor_left_to_open():
                 pass
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert descriptors() == before
+    assert descriptors() <= before
 
 
 def test_from_eight_threads_at_once(mine):
