@@ -32,7 +32,6 @@ LISTEN, BOUND = 1 << tcp_states.LISTEN, 1 << tcp_states.BOUND_INACTIVE
 CONNECTED = tcp_states.ALL & ~LISTEN & ~BOUND
 PORTS_FROM_8081 = bytecode.assemble(bytecode.port(bytecode.INET_DIAG_BC_S_GE, 8081))
 IFLA_NAMES = {3: "ifname", 4: "mtu", 6: "qdisc", 18: "linkinfo"}
-NLM_F_CREATE = 0x400
 
 
 class Exchange(NamedTuple):
@@ -108,7 +107,7 @@ def _new_link(kind: bytes) -> bytes:
     info = netlink.attribute(rtnetlink.IFLA_INFO_KIND, kind)
     body = rtnetlink.IFINFOMSG.write() + netlink.attribute(rtnetlink.IFLA_LINKINFO, info)
     return netlink.message(
-        rtnetlink.RTM_NEWLINK, netlink.NLM_F_REQUEST | netlink.NLM_F_ACK | NLM_F_CREATE, body
+        rtnetlink.RTM_NEWLINK, netlink.NLM_F_REQUEST | netlink.NLM_F_ACK | netlink.NLM_F_CREATE, body
     )
 
 

@@ -192,39 +192,57 @@ def blocks(*lists, until=0):
     ]
 
 
+def script(before, after, **more):
+    return transition.between(before, after, **more).script
+
+
 def test_only_the_addresses_that_differ_are_touched():
-    text = transition.script(
-        blocks("192.0.2.1"), blocks("192.0.2.1", "192.0.2.2 2001:db8::1"), now=0, exists=True
-    )
+    text = script(blocks("192.0.2.1"), blocks("192.0.2.1", "192.0.2.2 2001:db8::1"), now=0, exists=True)
     touched = {line for line in text.splitlines() if "element" in line}
     assert touched == {
         "add element inet portside hosts4 { 192.0.2.2 }", "add element inet portside hosts6 { 2001:db8::1 }",
     }  # fmt: skip
-    text = transition.script(
-        blocks("192.0.2.1", "192.0.2.1 192.0.2.2"), blocks("192.0.2.1"), now=0, exists=True
-    )
+    text = script(blocks("192.0.2.1", "192.0.2.1 192.0.2.2"), blocks("192.0.2.1"), now=0, exists=True)
     assert "delete element inet portside hosts4 { 192.0.2.2 }" in text
     assert "192.0.2.1" not in text
-    assert transition.script(blocks("192.0.2.1"), [], now=0, exists=True) == "delete table inet portside\n"
-    assert transition.script(blocks("192.0.2.1"), [], now=0, exists=False) == ""
-    again = transition.script([], blocks("192.0.2.1", until=60), now=20, exists=False)
+    assert script(blocks("192.0.2.1"), [], now=0, exists=True) == "delete table inet portside\n"
+    assert script(blocks("192.0.2.1"), [], now=0, exists=False) == ""
+    again = script([], blocks("192.0.2.1", until=60), now=20, exists=False)
     assert "add element inet portside hosts4 { 192.0.2.1 timeout 40s }" in again
 
 
 def test_an_address_that_gets_another_end_is_put_in_anew():
-    text = transition.script(blocks("192.0.2.1", until=60), blocks("192.0.2.1"), now=0, exists=True)
+    text = script(blocks("192.0.2.1", until=60), blocks("192.0.2.1"), now=0, exists=True)
     wanted = (
         "delete element inet portside hosts4 { 192.0.2.1 }\nadd element inet portside hosts4 { 192.0.2.1 }\n"
     )
     assert text.endswith(wanted)
 
 
+def test_many_that_are_new_go_beside_the_script_and_those_that_change_never_do():
+    many = " ".join(f"10.0.{number >> 8}.{number & 255}" for number in range(2000))
+    fresh = transition.between([], blocks(many, "192.0.2.0/24"), now=0, exists=True)
+    assert fresh.many
+    assert "10.0.0" not in fresh.rest
+    assert "nets4 { 192.0.2.0/24 }" in fresh.rest
+    assert [(one.name, len(one.addresses), one.seconds) for one in fresh.added] == [("hosts4", 2000, 0)]
+    assert fresh.script.endswith(fresh.added[0].script)
+    others = many.replace("10.0", "10.1") + " 192.0.2.1"
+    for before in (
+        blocks(many, until=60),
+        blocks(many, others),
+    ):  # another end; fewer, so that all are put in anew
+        found = transition.between(before, blocks(many), now=0, exists=True)
+        assert not found.many
+        assert "10.0.7.207" in found.rest
+
+
 def test_networks_never_overlap_in_their_set():
-    text = transition.script([], blocks("10.0.0.0/8 10.1.0.0/16", "10.2.0.0/16"), now=0, exists=True)
+    text = script([], blocks("10.0.0.0/8 10.1.0.0/16", "10.2.0.0/16"), now=0, exists=True)
     assert text.count("add element inet portside nets4") == 1
     timed = [*blocks("10.0.0.0/8", until=60), (9, Wish("block", addresses=("10.1.0.0/16",)))]
     with pytest.raises(BadRequest, match=r"10\.0\.0\.0/8: it overlaps 10\.1\.0\.0/16"):
-        transition.script([], timed, now=0, exists=True)
+        script([], timed, now=0, exists=True)
 
 
 def test_files_that_load_our_table_come_and_go(tmp_path):

@@ -40,8 +40,8 @@ def read(path: str) -> list[str]:
 
 def canonical(entries: Sequence[str], *, numbered: bool = False) -> list[str]:
     """Return entries in canonical form, each once; BadRequest for what is no address (`numbered`: with its line)."""
-    plain = [text for text in entries if ":" not in text and "/" not in text]
-    if len(plain) == len(entries) and _all_ipv4(plain):
+    plain = [text for text in entries if text and text[0] not in "#;"]
+    if _all_ipv4(plain):
         return list(dict.fromkeys(plain))
     found: dict[str, None] = {}
     for number, line in enumerate(entries, 1):

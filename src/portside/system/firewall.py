@@ -3,18 +3,25 @@
 `any_tables` finds out without a program whether there are rules at all: one netlink dump and two files of /proc.  It
 loads no kernel module: where nf_tables is none yet, there are no tables.  Reading rules takes CAP_NET_ADMIN; to
 be refused (NotPermitted) never means that there are no rules.
+
+`add_addresses` is the one change that goes by netlink: of very many addresses nft(8) takes as long to read them and
+to write its messages as the kernel to put them in.
 """
 
 from __future__ import annotations
 
+import _socket  # see system.netlink
 import os
+from itertools import repeat
 
 from portside.errors import NotPermitted, NotSupported
 from portside.system import commands
-from portside.system.netlink import Netlink
+from portside.system.netlink import Netlink, open_socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from portside.system.host import Host
 
 NETLINK_NETFILTER = 12
@@ -80,3 +87,28 @@ def iptables_save(family: str, legacy: bool = False) -> str:
 def ipset_save() -> str:
     """Return `ipset save`."""
     return commands.run(("ipset", "save"))
+
+
+def add_addresses(family: int, table: str, sets: Iterable[tuple[str, Sequence[str], int]]) -> None:
+    """Add single addresses to sets of one table, all in one transaction: (set, addresses, seconds or 0 for good).
+
+    `family` is the table's (NFPROTO_*).  The sets must be there and have no intervals.  Raises NotPermitted,
+    Vanished where there is no such table or set, PortsideError for what else the kernel says.
+    """
+    from portside.wire import nft_elements
+
+    bodies = [
+        body
+        for name, addresses, seconds in sets
+        for body in nft_elements.addition(family, table, name, _packed(addresses), seconds * 1000)
+    ]
+    if bodies:
+        batch = nft_elements.batch(bodies)
+        with Netlink(NETLINK_NETFILTER, lambda protocol: open_socket(protocol, len(batch))) as link:
+            link.call(batch, f"table '{table}'")
+
+
+def _packed(addresses: Sequence[str]) -> list[bytes]:
+    """Return addresses of one family, in the canonical form, as the bytes of a packet."""
+    kind = _socket.AF_INET6 if ":" in addresses[0] else _socket.AF_INET
+    return list(map(_socket.inet_pton, repeat(kind), addresses))

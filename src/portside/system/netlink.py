@@ -42,14 +42,20 @@ NETLINK_ROUTE = 0
 
 _SOL_NETLINK = 270
 _NETLINK_EXT_ACK = 11  # 4.12
+_NETLINK_CAP_ACK = 10  # 4.2: a complaint does not bring the whole request back
+_SO_SNDBUFFORCE = 32
 _ROOM = 1 << 16  # the kernel's dump datagrams are at most 32 KiB (netlink_dump)
 _TRIES = 4
 _KERNEL = 0  # the kernel's port id: whoever rules a network namespace could send us datagrams too
 _SECONDS = 10.0
 
 
-def open_socket(protocol: int) -> Transport:
-    """Open a netlink socket of the calling thread's network namespace."""
+def open_socket(protocol: int, room: int = 0) -> Transport:
+    """Open a netlink socket of the calling thread's network namespace.
+
+    `room` is the size of the largest request, where that is beyond what every socket sends (net.core.wmem_default):
+    root of a user namespace gets no more than net.core.wmem_max, and sending more fails (EMSGSIZE).
+    """
     try:
         link = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
     except (OSError, AttributeError) as error:
@@ -58,8 +64,18 @@ def open_socket(protocol: int) -> Transport:
         link.setsockopt(_SOL_NETLINK, _NETLINK_EXT_ACK, 1)
     except OSError:
         pass  # before 4.12: errors come without text
+    if room:
+        _make_room(link, room)
     link.settimeout(_SECONDS)
     return link
+
+
+def _make_room(link: socket.socket, room: int) -> None:
+    link.setsockopt(_SOL_NETLINK, _NETLINK_CAP_ACK, 1)
+    try:
+        link.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, room + _ROOM)
+    except PermissionError:
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, room + _ROOM)
 
 
 class Netlink:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     Answer = TypeVar("Answer")
 
 TIMEOUT = 60.0
+_SIOCSIFFLAGS = 0x8914  # include/uapi/linux/sockios.h
+_IFF_UP = 1  # include/uapi/linux/if.h
 _FIB_WORDS = ("oif", "exists", "missing")  # what follows `iif` and `oif` in a fib expression
 
 
@@ -44,7 +46,7 @@ def _enter() -> None:
         for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
             with open(f"/proc/self/{name}", "w") as file:
                 file.write(text)
-    commands.run(("ip", "link", "set", "lo", "up"))
+    _raise_loopback()
 
 
 class Spaces:
@@ -57,7 +59,7 @@ class Spaces:
         """Make one more, lo up, and come back."""
         libc.call("unshare", CLONE_NEWNET)
         self._descriptors[name] = _here()
-        commands.run(("ip", "link", "set", "lo", "up"))
+        _raise_loopback()
         self.enter("host")
 
     def enter(self, name: str) -> None:
@@ -67,6 +69,19 @@ class Spaces:
     def path(self, name: str) -> str:
         """Return a path by which other programs may name a namespace."""
         return f"/proc/{os.getpid()}/fd/{self._descriptors[name]}"
+
+
+def _raise_loopback() -> None:
+    """Bring lo up, as `ip link set lo up` does (netdevice(7))."""
+    import _socket  # see system.netlink
+    import fcntl
+    import struct
+
+    request = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
+    try:
+        fcntl.ioctl(request, _SIOCSIFFLAGS, struct.pack("16sH22x", b"lo", _IFF_UP))
+    finally:
+        request.close()
 
 
 def _here() -> int:

@@ -34,6 +34,7 @@ NLM_F_ACK = 0x004
 NLM_F_DUMP_INTR = 0x010  # 3.1: the dump was inconsistent, ask again
 NLM_F_DUMP_FILTERED = 0x020
 NLM_F_DUMP = 0x300  # ROOT | MATCH
+NLM_F_CREATE = 0x400  # of a request that makes something: if there is none
 NLM_F_CAPPED = 0x100  # on an error: the request was not copied back (4.2)
 NLM_F_ACK_TLVS = 0x200  # on an error: extended ack attributes follow (4.12)
 

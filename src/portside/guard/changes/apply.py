@@ -25,6 +25,7 @@ from portside.guard.changes.change import (
     from_plain,
     to_plain,
 )  # fmt: skip
+from portside.guard.changes.transition import Transition
 from portside.system import commands, files, journal
 from portside.system.holder import Holder
 
@@ -63,7 +64,9 @@ def make(
     holder = Holder(change.number)
     try:
         _write(book, change)
+        wanted = _own(book, change, True) if change.own else Transition()
         holder.await_ready()
+        _load(wanted)
         _go(book, change, how.steps)
         if check is not None:
             check()
@@ -172,7 +175,7 @@ def take_back(book: Journal, change: Change, state: str, why: str = "") -> str:
     failures: list[str] = []
     gone = change.boot != journal.boot_id() and not change.lasting
     if change.own and not gone:
-        _try(failures, _own, book, change, False)
+        _try(failures, _restore, book, change)
     for step in change.back:
         if not (gone and isinstance(step, plan.Pull)):
             _try(failures, run_step, step)
@@ -186,24 +189,33 @@ def take_back(book: Journal, change: Change, state: str, why: str = "") -> str:
 
 
 def _go(book: Journal, change: Change, steps: Sequence[Step]) -> None:
-    if change.own:
-        _own(book, change, True)
     for step in steps:
         run_step(step)
     if change.lasting and change.own:
         persist.write(_lasting(book))
 
 
-def _own(book: Journal, change: Change, there: bool) -> None:
-    """Make our own table what the journal says, with the change or without it."""
+def _restore(book: Journal, change: Change) -> None:
+    _load(_own(book, change, False))
+
+
+def _own(book: Journal, change: Change, there: bool) -> Transition:
+    """Return what makes our own table what the journal says, with the change or without it."""
     now, here = time.time(), (journal.boot_id(), journal.network())
-    known = changes_of(book) | {change.number: change.replace(state=APPLYING)}
-    ordered = [known[number] for number in sorted(known)]
-    with_it = active(ordered, now, *here)
-    without = active([each for each in ordered if each.number != change.number], now, *here)
+    others = [from_plain(record) for number, record in book.records().items() if number != change.number]
+    ordered = sorted((*others, change.replace(state=APPLYING)), key=lambda each: each.number)
+    with_it, without = active(ordered, now, *here), active(others, now, *here)
     before, after = (without, with_it) if there else (with_it, without)
-    if script := transition.script(before, after, now=int(now), exists=own_table.is_there()):
+    return transition.between(before, after, now=int(now), exists=own_table.is_there())
+
+
+def _load(found: Transition) -> None:
+    """Make our own table what it is to be."""
+    script = found.rest if found.many else found.script
+    if script:
         commands.run(NFT_LOAD, script)
+    if found.many:
+        own_table.add(found.added)
 
 
 def _lasting(book: Journal) -> list[tuple[int, Wish]]:

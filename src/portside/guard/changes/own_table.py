@@ -8,6 +8,8 @@
 
 A drop is final wherever it stands; an accept here only spares what this table would drop.  Each script is one
 transaction: rules are made anew, the sets of blocked addresses are left as they are, and are changed by elements.
+Very many new addresses follow in a transaction of their own (`transition.MANY`): until it nothing of them is blocked,
+after it all of them are.
 The end of a change is a condition in its rules (`meta time`), of an element its timeout: the kernel keeps both.
 Reference: nft(8).
 """
@@ -16,13 +18,13 @@ from __future__ import annotations
 
 from portside.errors import BadRequest
 from portside.guard.changes.wish import CLOSE, OPEN, REDIRECT, collapse, parse_network
+from portside.record import Record
 from portside.system import firewall
 from portside.system.host import LIVE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from collections.abc import Set as AbstractSet
 
     from portside.guard.changes.wish import Network, Wish
 
@@ -94,18 +96,29 @@ def removal_script() -> str:
     return f"delete table {TABLE}\n"
 
 
-def hosts_script(addresses: Iterable[str], seconds: int, there: AbstractSet[str]) -> str:
-    """Return the script that blocks single addresses, for `seconds` (0: for good).
+class Hosts(Record):
+    """Single addresses to be put into one set, for `seconds` (0: for good)."""
 
-    Those of `there` may stand in the sets with another timeout, which adding alone would not change.
-    """
-    lines = []
-    for name, texts in _by_set(addresses).items():
-        timeout = f" timeout {seconds}s" if seconds else ""
-        again = [text for text in texts if text in there] if there else []
-        lines.append(_remove(name, again) if again else "")
-        lines.append(f"add element {TABLE} {name} {{ {f'{timeout},'.join(texts)}{timeout} }}\n")
-    return "".join(lines)
+    name: str
+    addresses: Sequence[str]
+    seconds: int
+
+    @property
+    def script(self) -> str:
+        """Return the words in which nft does it."""
+        timeout = f" timeout {self.seconds}s" if self.seconds else ""
+        return f"add element {TABLE} {self.name} {{ {f'{timeout},'.join(self.addresses)}{timeout} }}\n"
+
+
+def hosts(addresses: Iterable[str], seconds: int) -> list[Hosts]:
+    """Return what blocks single addresses, by set; networks among them are left out."""
+    return [Hosts(name, texts, seconds) for name, texts in _by_set(addresses).items()]
+
+
+def add(many: Iterable[Hosts]) -> None:
+    """Put very many addresses into sets that are there, in one transaction."""
+    name = TABLE.partition(" ")[2]
+    firewall.add_addresses(NFPROTO_INET, name, [(one.name, one.addresses, one.seconds) for one in many])
 
 
 def hosts_removal(addresses: Iterable[str]) -> str:
@@ -172,12 +185,6 @@ def _remove(name: str, texts: Sequence[str]) -> str:
     """Put in, then out: what is taken out must be there (there is no `destroy` before nft 1.0.7)."""
     elements = ",".join(texts)
     return f"add element {TABLE} {name} {{ {elements} }}\ndelete element {TABLE} {name} {{ {elements} }}\n"
-
-
-def blocked_script(blocks: Sequence[Wish], now: int) -> str:
-    """Return the script that puts back everything that is blocked, for a table made anew."""
-    hosts = [hosts_script(wish.addresses, max(wish.until - now, 0), frozenset()) for wish in blocks]
-    return "".join(hosts) + networks_script(blocks, now)
 
 
 def _gate(number: int, wish: Wish) -> Iterator[str]:

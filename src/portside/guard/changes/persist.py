@@ -14,9 +14,8 @@ from __future__ import annotations
 import os
 
 from portside.errors import NotSupported
-from portside.guard.changes import own_table
+from portside.guard.changes import transition
 from portside.guard.changes.plan import without_lines
-from portside.guard.changes.wish import BLOCK
 from portside.system import commands, files, holder
 
 TYPE_CHECKING = False
@@ -52,8 +51,7 @@ def script_text(lasting: list[tuple[int, Wish]]) -> str:
     heading = (
         "#!/usr/sbin/nft -f\n# Written by portside; 'portside changes' lists, 'portside undo' takes back.\n"
     )
-    blocks = [wish for _, wish in lasting if wish.verb == BLOCK]
-    return heading + own_table.rules_script(lasting) + own_table.blocked_script(blocks, 0)
+    return heading + transition.between([], lasting, now=0, exists=False).script
 
 
 def with_include(text: str, *, wanted: bool) -> str:

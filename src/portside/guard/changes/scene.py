@@ -108,7 +108,7 @@ def table_with(wish: Wish, scene: Scene) -> Table | None:
 def script_with(wish: Wish, scene: Scene) -> str:
     """Return the script that adds a wish to our table."""
     before, after = in_force(scene.known), in_force([*scene.known, _next(wish, scene)])
-    return transition.script(before, after, now=int(time.time()), exists=scene.there)
+    return transition.between(before, after, now=int(time.time()), exists=scene.there).script
 
 
 def _next(wish: Wish, scene: Scene) -> Change:
@@ -118,7 +118,7 @@ def _next(wish: Wish, scene: Scene) -> Change:
 
 def _as_nft_lists(changes: list[tuple[int, Wish]], looked_at: Wish) -> Table | None:
     few = [(number, _shortened(each, looked_at)) for number, each in changes]
-    script = transition.script([], few, now=int(time.time()), exists=False)
+    script = transition.between([], few, now=int(time.time()), exists=False).script
     listed = scratch.run(_loaded, script) if script else ""
     return next(iter(nft.from_json(listed).tables), None) if listed else None
 
