@@ -4,7 +4,7 @@ relay_load.py sink PORT                     takes everything and forgets it in t
 relay_load.py bulk PORT MEGABYTES           sends so much, waits for that byte; prints the seconds
 relay_load.py connections PORT N AT_ONCE    N times: connect, send ten bytes, have them back, close
 relay_load.py echo PORT N CLIENTS SIZE      N round trips over CLIENTS connections
-relay_load.py uvloop PORT                   the echo protocol of uvloop's own example
+relay_load.py uvloop PORT                   the echo protocol of uvloop's own example; without uvloop, asyncio's loop
 """
 
 from __future__ import annotations
@@ -118,9 +118,12 @@ async def serve(port: int) -> None:
 
 
 def on_uvloop(port: int) -> None:
-    import uvloop
-
-    uvloop.run(serve(port))
+    try:
+        import uvloop
+    except ImportError:  # as a target behind relays it does
+        asyncio.run(serve(port))
+    else:
+        uvloop.run(serve(port))
 
 
 if __name__ == "__main__":

@@ -232,6 +232,49 @@ def test_answers_come_from_where_was_asked(space):
     assert space.call(talk) == ["sent to a group"]
 
 
+MUCH = bytes(range(256)) * 1024
+
+
+@pytest.mark.parametrize(
+    ("first", "urgent", "then", "heard"),
+    [
+        (b"an end with it", b"", b"", b"an end with it"),
+        (b"before", b"!", b"and after", b"beforeand after"),
+        (b"", b"", MUCH, MUCH),
+        (b"little", b"", MUCH, b"little" + MUCH),
+    ],
+    ids=["end", "urgent", "much", "little and much"],
+)
+def test_echo_reads_all_that_came_before_it_looked(first, urgent, then, heard):
+    """Everything has come before the server's next turn: one event tells of it, and there is no other."""
+    with contextlib.ExitStack() as stack:
+        server = Server([parse_wanted("echo:0/tcp")], bind=("127.0.0.1",))
+        server.open()
+        stack.callback(server.close)
+        port = int(server.addresses[0][2].rpartition(":")[2])
+        client = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * len(MUCH))
+        server.driver.turn()
+        client.sendall(first)
+        client.send(urgent, socket.MSG_OOB)
+        client.sendall(then)
+        client.shutdown(socket.SHUT_WR)
+        client.setblocking(False)
+        echoed = bytearray()
+        for _ in range(10_000):
+            server.driver.turn(wait=False)
+            try:
+                piece = client.recv(1 << 16)
+            except BlockingIOError:
+                continue
+            if not piece:
+                break
+            echoed += piece
+        else:
+            pytest.fail("the end did not come back")
+    assert echoed == heard
+
+
 def test_command_says_what_a_newcomer_needs():
     command = [sys.executable, "-m", "portside"]
     with subprocess.Popen(
