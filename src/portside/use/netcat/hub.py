@@ -12,6 +12,7 @@ import os
 import re
 from collections import deque
 
+from portside.use.buffers import make_buffer
 from portside.use.relay.driver import READ, WRITE
 from portside.use.relay.flows import LOST
 
@@ -73,7 +74,7 @@ class Hub:
         self._input = near.source >= 0
         self._ended = False
         self._paused = False
-        self._scratch = memoryview(bytearray(_CHUNK))
+        self._scratch = make_buffer(_CHUNK)
         self._watch_input()
 
     def join(self, end: SocketEnd, number: int, address: str) -> Member:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import heapq
 import time
-from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 from select import EPOLLIN, EPOLLOUT, epoll
+
+from portside.use.buffers import make_buffer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,13 +33,11 @@ class Driver:
     """Watches descriptors and times; `run` until nothing is left or `stop`.
 
     `clock` is the time of this turn.  `scratch` is a buffer for one move of bytes: nothing stays in it between two,
-    and each loop, which may have a thread of its own, has its own.  It begins with a page of memory: copies to 16
-    bytes behind a page's begin, where a bytearray has its bytes, take 0.47 s for a GB instead of 0.14 (AMD Zen 3 and
-    4, `rep movsb`).
+    and each loop, which may have a thread of its own, has its own.
     """
 
     def __init__(self) -> None:
-        self.scratch = memoryview(mmap(-1, _SCRATCH, MAP_PRIVATE | MAP_ANONYMOUS))
+        self.scratch = make_buffer(_SCRATCH)
         self._epoll = epoll()
         self._handlers: dict[int, Callable[[int], None]] = {}
         self._always: dict[int, Callable[[int], None]] = {}

@@ -19,8 +19,8 @@ import errno
 import fcntl
 import os
 import time
-from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 
+from portside.use.buffers import make_buffer
 from portside.use.relay.ends import APPEND, FILE, OTHER, PIPE, SOCKET, SocketEnd
 
 TYPE_CHECKING = False
@@ -434,7 +434,7 @@ class Read(Flow):
 
     def __init__(self, source: End, sink: End) -> None:
         super().__init__(source, sink)
-        self._buffer = memoryview(mmap(-1, _READ, MAP_PRIVATE | MAP_ANONYMOUS))  # see Driver
+        self._buffer = make_buffer(_READ)
         self._left = self._buffer[:0]
         self.waits = SINK
 

@@ -8,6 +8,7 @@ import socket
 import time
 
 from portside.errors import BadReply, BadRequest, TimedOut, Vanished
+from portside.use.buffers import make_buffer
 from portside.use.places import UDP, parse_place
 from portside.wire.transfer import BUSY, FAIL, HEAD, LARGEST, OVERHEAD, frame, parse_head
 
@@ -62,7 +63,7 @@ class Channel:
         self._secured = hasattr(connection, "pending")  # an ssl.SSLSocket, without importing ssl to ask
         self._held = b""
         self._told = time.monotonic()
-        self._buffer = memoryview(bytearray(LARGEST + OVERHEAD))
+        self._buffer = make_buffer(LARGEST + OVERHEAD)
         self._encrypt: Cipher | None = None
         self._decrypt: Cipher | None = None
 

@@ -14,6 +14,7 @@ import stat
 
 from portside.errors import BadReply, BadRequest, NotSupported
 from portside.system.disk import sync_file_system
+from portside.use.buffers import make_buffer
 from portside.wire.transfer import DIRECTORY
 
 TYPE_CHECKING = False
@@ -167,7 +168,7 @@ def settle(descriptor: int, entry: Entry) -> None:
 def digest_of(descriptor: int, size: int, on_piece: Callable[[int], None] = lambda _: None) -> hashlib._Hash:
     """Return the SHA-256 of a file's first bytes, to be gone on with; `on_piece` is told how many are done."""
     digest = hashlib.sha256()
-    buffer = memoryview(bytearray(min(_PIECE, max(size, 1))))
+    buffer = make_buffer(min(_PIECE, size))
     at = 0
     while at < size:
         got = os.preadv(descriptor, [buffer[: min(len(buffer), size - at)]], at)

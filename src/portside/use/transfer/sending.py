@@ -24,6 +24,7 @@ from portside.errors import (
     Vanished,
 )
 from portside.use import sockets
+from portside.use.buffers import make_buffer
 from portside.use.listening import addresses_of
 from portside.use.transfer.channel import Channel, Refused, reason_of, transfer_place
 from portside.use.transfer.landing import digest_of
@@ -344,7 +345,7 @@ def _end(connection: socket.socket, tls: bool) -> None:
 
 def _pieces(source: int, start: int, size: int) -> Iterator[memoryview | int]:
     """Yield a file's bytes in pieces, and the length of each hole; a piece is good until the next."""
-    buffer = memoryview(bytearray(min(wire.LARGEST, size - start)))
+    buffer = make_buffer(min(wire.LARGEST, size - start))
     at = start
     while at < size:
         data, end = _extent(source, at, size)
