@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 from tests.support import require
 
-from portside.errors import BadRequest, NotPermitted, PortsideError, TimedOut, Vanished
-from portside.guard.changes import apply, own_table, plan, transition
+from portside.errors import BadRequest, PortsideError, TimedOut
+from portside.guard.changes import apply, plan
 from portside.guard.changes.wish import Rate, Target, Wish
 from portside.ports.number import Range
 from portside.testing.namespaces import Namespace
@@ -208,41 +208,6 @@ def test_a_hundred_thousand_addresses(pair):
     assert ruleset(host) == ""
 
 
-def test_in_bulk_the_sets_get_what_nft_would_give_them(space, book):
-    many = [
-        *(f"10.0.{number >> 8}.{number & 255}" for number in range(5000)),
-        *map("2001:db8::{:x}".format, range(1, 5000)),
-    ]
-    until = int(time.time()) + 3600
-    changes = [
-        (1, Wish("block", addresses=tuple(many[:6000]))),
-        (2, Wish("block", addresses=tuple(many[5000:]), until=until)),
-    ]
-    found = transition.between([], changes, now=until - 3600, exists=False)
-    assert found.many
-    listed = []
-    for script, added in ((found.script, ()), (found.rest, found.added)):
-        assert space.run(["nft", "-f", "-"], input=f"flush ruleset\n{script}").returncode == 0
-        space.call(lambda added=added: own_table.add(added))
-        listed.append(ruleset(space))
-    assert listed[0] == listed[1]
-    assert listed[0].count("timeout 1h") == 3999
-
-
-def test_what_cannot_be_added_in_bulk_is_said(space, book):
-    def add(name):
-        own_table.add([own_table.Hosts(name, ("192.0.2.1", "192.0.2.2"), 0)])
-
-    with pytest.raises(Vanished, match="table 'portside': there is none such"):
-        space.call(lambda: add("hosts4"))
-    space.run(["nft", "-f", "-"], input=own_table.rules_script([]))
-    with pytest.raises(PortsideError, match="invalid argument"):
-        space.call(lambda: add("hosts6"))
-    with pytest.raises(NotPermitted, match="run it with sudo"):
-        space.call(lambda: add("hosts4"), uid=65534)
-    assert "192.0.2" not in ruleset(space)
-
-
 def test_nothing_of_others_is_touched(pair):
     host, _ = pair
     host.run(["nft", "-f", "-"], input=OTHER)
@@ -407,34 +372,6 @@ def test_killed_at_every_step_the_host_is_in_the_old_state(space, book, tmp_path
                 assert state == "undone", (at, when, number)
             assert ruleset(space) == before, (at, when)
             assert not (tmp_path / "file").exists()
-
-
-MANY_KILLED = """
-import os, signal, sys
-from portside.guard.changes import own_table
-from portside.guard.changes.wish import Wish
-from tests.live.test_changes_live import make_here
-
-add = own_table.add
-
-def deadly(many):
-    if sys.argv[1] == "after":
-        add(many)
-    os.kill(os.getpid(), signal.SIGKILL)
-
-own_table.add = deadly
-make_here(Wish("block", addresses=tuple(f"10.0.{number >> 8}.{number & 255}" for number in range(2000))))
-"""
-
-
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_killed_between_the_rules_and_the_addresses_the_host_is_in_the_old_state(space, book, when):
-    path = f"PYTHONPATH={SOURCE}:{SOURCE.parent}"
-    killed = space.run(["env", path, sys.executable, "-c", MANY_KILLED, when])
-    assert killed.returncode == -signal.SIGKILL
-    settle(space)
-    assert states(space) == [(1, "undone")]
-    assert ruleset(space) == ""
 
 
 def settle(space, limit=20.0):

@@ -67,9 +67,11 @@ def test_iptables_goes_before_the_rule_that_denies():
         "ip6tables -w 5 -I INPUT 4 -p tcp -m tcp --dport 80 -m comment --comment portside:7 -j ACCEPT",
     ]
     assert argvs(iptables.opening(HTTP, 7, "INPUT", 0).steps)[0].startswith("iptables -w 5 -A INPUT -p tcp")
-    assert argvs(iptables.opening(HTTP.replace(log=True), 7, "INPUT", 1).steps)[0].endswith(
-        "-j LOG --log-prefix portside:7 "
-    )
+    logging, accepting, *_ = argvs(iptables.opening(HTTP.replace(log=True), 7, "INPUT", 4).steps)
+    assert logging.startswith("iptables -w 5 -I INPUT 4 ")
+    assert logging.endswith("-m limit --limit 1/second --limit-burst 10 -j LOG --log-prefix portside:7 ")
+    assert accepting.startswith("iptables -w 5 -I INPUT 5 ")
+    assert accepting.endswith("-j ACCEPT")
 
 
 SAVED = """\
@@ -192,6 +194,9 @@ def blocks(*lists, until=0):
     ]
 
 
+CLOSED = Wish("close", HTTP.ports)
+
+
 def script(before, after, **more):
     return transition.between(before, after, **more).script
 
@@ -235,6 +240,34 @@ def test_many_that_are_new_go_beside_the_script_and_those_that_change_never_do()
         found = transition.between(before, blocks(many), now=0, exists=True)
         assert not found.many
         assert "10.0.7.207" in found.rest
+
+
+def test_what_is_logged_stands_in_sets_of_its_own_that_go_with_the_change():
+    loud = Wish("block", addresses=("192.0.2.1", "10.0.0.0/8", "10.1.0.0/16"), log=True)
+    text = script([], [(7, loud)], now=0, exists=True)
+    logs, drops = text.index('log prefix "portside:7 "'), text.index("saddr @hosts4 counter drop")
+    assert logs < drops
+    assert "add element inet portside log7_hosts4 { 192.0.2.1 }" in text
+    assert "add element inet portside log7_nets4 { 10.0.0.0/8 }" in text
+    fewer = loud.replace(addresses=("10.0.0.0/8",))
+    text = script([(7, loud)], [(7, fewer)], now=0, exists=True)
+    assert "delete set inet portside log7_hosts4" in text
+    assert "log7_nets4 {" in text
+    assert "flush set inet portside log7" not in text
+    text = script([(7, loud), (8, CLOSED)], [(8, CLOSED)], now=0, exists=True)
+    assert "delete set inet portside log7_nets4" in text
+
+
+def test_what_comes_over_a_rate_is_logged_behind_the_meter():
+    loud = HTTP.replace(rate=Rate(10, "minute"), log=True)
+    text = own_table.rules_script([(1, loud)])
+    assert text.count("counter goto over") == 2
+    assert (
+        "inet portside over tcp dport { 80 } limit rate 1/second burst 10 packets counter log prefix" in text
+    )
+    assert "add rule inet portside over drop" in text
+    gone = script([(1, loud), (8, CLOSED)], [(8, CLOSED)], now=0, exists=True)
+    assert "delete chain inet portside over" in gone
 
 
 def test_networks_never_overlap_in_their_set():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from portside.cli.changing import COMMENT, ENDS, SAFETY, carry_out, wish_of
+from portside.cli.changing import COMMENT, ENDS, LOG, SAFETY, carry_out, wish_of
 from portside.cli.command import Argument, Command
 from portside.errors import BadRequest
 
@@ -17,6 +17,7 @@ ARGUMENTS = (
     Argument(("address",), "addresses or networks", "ADDRESS", many="*"),
     FILE,
     ENDS,
+    LOG,
     COMMENT,
     *SAFETY,
 )
@@ -50,6 +51,7 @@ COMMAND = Command(
     ),
     examples=(
         "  portside block 192.0.2.7\n  portside block 203.0.113.0/24 2001:db8::/32 --for 1d\n"
+        "  portside block 198.51.100.9 --log --comment 'who still tries?'\n"
         "  portside block --file bad-addresses.txt"
     ),
 )

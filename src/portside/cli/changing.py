@@ -46,7 +46,9 @@ SCOPE = (
 ENDS = Argument(
     ("--for",), "end it after so long (90s, 30m, 1h30m, 2d): the kernel does", "TIME", convert=_seconds
 )
-LOG = Argument(("--log",), "have the kernel log what it matches")
+LOG = Argument(
+    ("--log",), "have the kernel log what it matches, a line a second at most, with 'portside:N' for change N"
+)
 COMMENT = Argument(("--comment",), "a word on why, kept with the rules", "TEXT")
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 
 from portside.errors import BadRequest, PortsideError
-from portside.guard.changes import own_table, persist, plan, transition
+from portside.guard.changes import blocked_sets, own_table, persist, plan, transition
 from portside.guard.changes.change import (
     APPLYING,
     FAILED,
@@ -215,7 +215,7 @@ def _load(found: Transition) -> None:
     if script:
         commands.run(NFT_LOAD, script)
     if found.many:
-        own_table.add(found.added)
+        blocked_sets.add(found.added)
 
 
 def _lasting(book: Journal) -> list[tuple[int, Wish]]:

@@ -13,6 +13,7 @@ from portside.errors import NotPermitted
 from portside.guard import nft, reading
 from portside.guard.changes import apply, own_table, simulate, transition
 from portside.guard.changes.change import KEPT, Change, active
+from portside.guard.changes.names import TABLE
 from portside.guard.changes.wish import BLOCK
 from portside.record import Record
 from portside.system import admin_session, commands, journal, scratch
@@ -64,7 +65,7 @@ def scene_with(known: Mapping[int, Change], wish: Wish) -> Scene:
 
 def others_rules() -> Ruleset:
     """Return the rules in force but our own table's; raises NotPermitted where they may not be read."""
-    rules = reading.read_rules(without=own_table.TABLE)
+    rules = reading.read_rules(without=TABLE)
     if rules.unread:
         raise NotPermitted("read", "the firewall's rules", rules.unread[0])
     return rules
@@ -76,9 +77,7 @@ def rules_afterwards() -> Ruleset:
     if not own_table.is_there():
         return rules
     listed = nft.from_json(commands.run(("nft", "-t", "-j", "list", "ruleset")))
-    return simulate.with_table(
-        rules, next((table for table in listed.tables if str(table) == own_table.TABLE), None)
-    )
+    return simulate.with_table(rules, next((table for table in listed.tables if str(table) == TABLE), None))
 
 
 def _listening() -> tuple[Listener, ...]:
@@ -125,7 +124,7 @@ def _as_nft_lists(changes: list[tuple[int, Wish]], looked_at: Wish) -> Table | N
 
 def _loaded(script: str) -> str:
     commands.run(apply.NFT_LOAD, script)
-    return commands.run(("nft", "-j", "list", "table", *own_table.TABLE.split()))
+    return commands.run(("nft", "-j", "list", "table", *TABLE.split()))
 
 
 def _shortened(each: Wish, looked_at: Wish) -> Wish:

@@ -7,8 +7,8 @@ would take twice the time.
 
 from __future__ import annotations
 
-from portside.guard.changes import own_table
-from portside.guard.changes.own_table import Hosts
+from portside.guard.changes import blocked_sets, own_table
+from portside.guard.changes.blocked_sets import Hosts
 from portside.guard.changes.wish import BLOCK, REDIRECT
 from portside.record import Record
 
@@ -47,21 +47,23 @@ def between(before: Numbered, after: Numbered, *, now: int, exists: bool) -> Tra
     """
     if not after:
         return Transition(own_table.removal_script() if exists else "")
-    rest = own_table.rules_script(after, turns=exists and any(wish.verb == REDIRECT for _, wish in before))
+    before = before if exists else ()
+    rest = own_table.rules_script(after, turns=any(wish.verb == REDIRECT for _, wish in before))
+    rest += own_table.leftovers_script(before, after)
     blocks = [wish for _, wish in after if wish.verb == BLOCK]
-    old = blocked(wish for _, wish in before if wish.verb == BLOCK) if exists else {}
+    old = blocked(wish for _, wish in before if wish.verb == BLOCK)
     new = blocked(blocks)
     gone = [address for address in old if address not in new]
     come = [address for address, end in new.items() if old.get(address) != end] if old else list(new)
     again = [address for address in come if address in old] if old else []  # adding would not change the end
     if len(gone) > len(new):  # quicker to put the few in anew than to take the many out
-        rest += own_table.hosts_flush()
+        rest += blocked_sets.hosts_flush()
         again = come = list(new)
     elif gone or again:
-        rest += own_table.hosts_removal([*gone, *again])
+        rest += blocked_sets.hosts_removal([*gone, *again])
     if "/" in ",".join((*gone, *come)):
-        rest += own_table.networks_script(blocks, now)
-    added = Transition(rest, tuple(_added(come, new, now)))
+        rest += blocked_sets.networks_script(blocks, now)
+    added = Transition(rest, (*_added(come, new, now), *blocked_sets.logged_hosts(before, after)))
     return Transition(added.script) if again else added  # what is out is in again in the same transaction
 
 
@@ -70,7 +72,7 @@ def _added(addresses: Sequence[str], ends: Mapping[str, int], now: int) -> Itera
     found = sorted(set(ends.values()))
     for end in found:
         ending = addresses if len(found) == 1 else [one for one in addresses if ends[one] == end]
-        yield from own_table.hosts(ending, max(end - now, 1) if end else 0)
+        yield from blocked_sets.hosts(ending, max(end - now, 1) if end else 0)
 
 
 def blocked(blocks: Iterable[Wish]) -> dict[str, int]:

@@ -5,6 +5,7 @@ Reference: firewall-cmd(1), firewalld.richlanguage(5).
 
 from __future__ import annotations
 
+from portside.guard.changes.names import PER_SECOND
 from portside.guard.changes.plan import Plan, Run
 
 TYPE_CHECKING = False
@@ -44,7 +45,7 @@ def _options(wish: Wish) -> Iterator[tuple[str, str]]:
 def _rich(wish: Wish, protocol: str, ports: str) -> Iterator[str]:
     tail = (
         f'port port="{ports}" protocol="{protocol}"'
-        + (' log prefix="portside "' if wish.log else "")
+        + (f' log prefix="portside " limit value="{PER_SECOND}/s"' if wish.log else "")
         + " accept"
     )
     if not wish.sources:

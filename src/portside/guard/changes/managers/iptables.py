@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 
 from portside.errors import NotSupported
-from portside.guard.changes.own_table import comment_text
+from portside.guard.changes.names import AT_ONCE, PER_SECOND, comment_text, log_prefix
 from portside.guard.changes.plan import Drop, Plan, Run, Step, Write
 
 TYPE_CHECKING = False
@@ -25,6 +25,7 @@ SAVED = {
     4: ("/etc/iptables/rules.v4", "/etc/sysconfig/iptables", "/etc/iptables/iptables.rules"),
     6: ("/etc/iptables/rules.v6", "/etc/sysconfig/ip6tables", "/etc/iptables/ip6tables.rules"),
 }
+_LIMIT = ("-m", "limit", "--limit", f"{PER_SECOND}/second", "--limit-burst", str(AT_ONCE))
 _WAIT = ("-w", "5")  # seconds for the lock of another iptables
 
 
@@ -37,11 +38,13 @@ def opening(
     """
     steps: list[Step] = []
     back: list[Step] = []
+    placed = dict.fromkeys(families, place)
     for version, spec in _specs(wish, number):
         if version not in families:
             continue
         tool, target = TOOLS[version], chain6 or chain if version == 6 else chain
-        put = ("-I", target, str(place)) if place else ("-A", target)
+        put = ("-I", target, str(placed[version])) if place else ("-A", target)
+        placed[version] += 1  # in this order: what logs stands before what accepts
         steps.append(Run((tool, *_WAIT, *put, *spec)))
         back.append(Run((tool, *_WAIT, "-D", target, *spec)))
     return Plan("iptables", tuple(steps), tuple(reversed(back)))
@@ -100,7 +103,7 @@ def _specs(wish: Wish, number: int) -> Iterator[tuple[int, tuple[str, ...]]]:
                     spec += _until(wish.until)
                     spec += ["-m", "comment", "--comment", comment_text(number, wish)]
                     if wish.log:
-                        yield version, (*spec, "-j", "LOG", "--log-prefix", f"portside:{number} ")
+                        yield version, (*spec, *_LIMIT, "-j", "LOG", "--log-prefix", log_prefix(number))
                     yield version, (*spec, "-j", "ACCEPT")
 
 

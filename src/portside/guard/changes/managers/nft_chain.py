@@ -1,4 +1,4 @@
-"""Openings in somebody's own nftables chain: one rule of ours, put before the one that denies.
+"""Openings in somebody's own nftables chain: one rule of ours, put before the one that denies (with --log two).
 
 It is found again by its comment.  A reload of the host's nftables.conf takes it away (that file usually begins with
 `flush ruleset`); to keep it, the file gets an `include` of ours at its end.  Reference: nft(8) "RULES".
@@ -7,7 +7,7 @@ It is found again by its comment.  A reload of the host's nftables.conf takes it
 from __future__ import annotations
 
 from portside.errors import NotSupported
-from portside.guard.changes.own_table import comment_text
+from portside.guard.changes.names import comment, comment_text, log_words
 from portside.guard.changes.persist import LOADED
 from portside.guard.changes.plan import Drop, Plan, Pull, Run, Write
 
@@ -59,13 +59,15 @@ def lasting(
 def _rules(wish: Wish, number: int, family: str) -> Iterator[str]:
     before = f"meta time < {wish.until} " if wish.until else ""
     before += f'iifname "{wish.interface}" ' if wish.interface else ""
-    log = f'log prefix "portside:{number} " ' if wish.log else ""
+    tails = [f"{log_words(number)} "] if wish.log else []
+    tails.append("counter accept ")
     for protocol, ranges in wish.by_protocol().items():
         ports = f"{protocol} dport {{ {', '.join(map(str, ranges))} }}"
-        tail = f'{ports} {log}counter accept comment "{comment_text(number, wish)}"'
-        if not wish.sources:
-            yield before + tail
-        for version, sources in sorted(wish.by_version().items()):
-            if family in ("inet", {4: "ip", 6: "ip6"}[version]):
-                saddr = f"{'ip6' if version == 6 else 'ip'} saddr {{ {', '.join(map(str, sources))} }} "
-                yield before + saddr + tail
+        for tail in tails:
+            rule = f"{ports} {tail}{comment(number, wish)}"
+            if not wish.sources:
+                yield before + rule
+            for version, sources in sorted(wish.by_version().items()):
+                if family in ("inet", {4: "ip", 6: "ip6"}[version]):
+                    saddr = f"{'ip6' if version == 6 else 'ip'} saddr {{ {', '.join(map(str, sources))} }} "
+                    yield before + saddr + rule

@@ -7,7 +7,7 @@ condition that the kernel checks, and a reload of ufw takes it away.  Reference:
 from __future__ import annotations
 
 from portside.guard.changes.managers import iptables
-from portside.guard.changes.own_table import comment_text
+from portside.guard.changes.names import comment_text
 from portside.guard.changes.plan import Plan, Run
 
 TYPE_CHECKING = False
