@@ -139,6 +139,28 @@ def test_a_ban_in_front_stays_a_ban(iptables):
     assert iptables.reach(source=OTHER) == "silence"
 
 
+def test_what_is_blocked_stays_blocked_and_keeps_no_port_closed(nftables):
+    """Documentation networks stand in lists of addresses that nobody has (bogons)."""
+    blocked = ("198.51.100.0/24", "2001:db8:ffff::/48", OTHER)
+    assert nftables.portside("block", *blocked).returncode == 0
+    done = nftables.portside("open", "7080")
+    assert done.returncode == 0, done.stderr
+    assert f"it stays closed to {OTHER}: inet portside block" in done.stderr
+    assert (nftables.reach(), nftables.reach(source=OTHER)) == ("open", "silence")
+    again = nftables.portside("open", "7080")
+    assert (again.returncode, "open already, but not to" in again.stderr) == (1, True)
+    one = nftables.portside("open", "7080", "--from", OTHER)
+    assert one.returncode == 2
+    assert "portside unblock" in one.stderr
+
+
+def test_what_is_closed_already_is_not_closed_again(plain):
+    assert plain.portside("close", "7080", "--comment", "a reason").returncode == 0
+    again = plain.portside("close", "7080")
+    assert (again.returncode, "closed already, by change 1" in again.stderr) == (1, True)
+    assert plain.portside("close", "7080", "--from", CLIENT).returncode == 0
+
+
 def test_iptables_kept_over_a_reboot(iptables):
     saved = f"{iptables._directory}/copy0"
     for name, text in (("rules.v4", IPTABLES), ("rules.v6", SIXTH)):

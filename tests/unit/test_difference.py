@@ -7,7 +7,9 @@ from tests.guard_host import host, saved
 
 from portside.guard import portclasses
 from portside.guard.changes import safety
-from portside.guard.difference import Asked, compare
+from portside.guard.changes.scene import Scene
+from portside.guard.changes.wish import Wish
+from portside.guard.difference import MOST_PARTS, Asked, compare
 from portside.guard.reach import Bound, Judge
 from portside.guard.words import who
 from portside.system.admin_session import Session
@@ -172,6 +174,33 @@ def test_the_way_we_came_by_through_a_translation(session):
     assert "would be cut off" in safety.lock_out(
         judges(rules(ANY, more=mark + turned), rules(ANY, more=closed))
     )
+
+
+def many_redirected(last, to="22"):
+    """Forty ports that lead elsewhere, and one more."""
+    lines = [f"-A PREROUTING -p tcp --dport {1000 + at} -j REDIRECT --to-ports 8080" for at in range(40)]
+    last = f"-A PREROUTING -p tcp --dport {last} -j REDIRECT --to-ports {to}"
+    return "\n".join(["*nat", ":PREROUTING ACCEPT [0:0]", *lines, last, "COMMIT", ""])
+
+
+@pytest.mark.parametrize("to", ["22", "20-30"])
+def test_the_way_we_came_by_is_found_among_many_translations(session, to):
+    mark = "*mangle\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p tcp --dport 22 -j DROP\nCOMMIT\n"
+    let_in = "-A INPUT -p tcp --dport 20:30 -j ACCEPT"
+    before = rules(let_in, more=mark + many_redirected(2222, to))
+    after = rules(let_in, more=mark + many_redirected(2223, to))
+    assert not safety.lock_out(judges(before, before))
+    assert "would be cut off" in safety.lock_out(judges(before, after))
+
+
+def test_what_is_not_compared_is_counted():
+    ports = [f"-A INPUT -p tcp --dport {port} -j ACCEPT" for port in range(1000, 1200, 2)]
+    pair = judges(rules(*ports), rules(*ports, ANY))
+    compared = compare(*pair, [Asked("tcp", 1000, 2000)])
+    assert (compared.found, compared.left) == ((), 200 + 1 - MOST_PARTS - 1)
+    turned = judges(rules(more=many_redirected(2222)), rules())
+    asked = safety.changed(turned, Wish("close"), Scene(turned[0].ruleset, host(), (), (), 1, False))
+    assert asked.left == len(portclasses.translated(turned[0].ruleset)) - 16
 
 
 def test_a_session_from_this_host_itself(monkeypatch):

@@ -147,6 +147,7 @@ def plan_form(decision: Decision) -> dict[str, Any]:
         "steps": to_plain(decision.plan.steps),
         "back": to_plain(decision.plan.back),
         "difference": [difference.form(item) for item in decision.changed],
+        "not_compared": decision.left,
         "refusal": decision.refusal,
         "notes": list(decision.plan.notes),
     }
@@ -172,4 +173,5 @@ def change_form(change: Change, decision: Decision | None = None) -> dict[str, A
     }
     if decision is not None:
         form["difference"] = [difference.form(item) for item in decision.changed]
+        form["not_compared"] = decision.left
     return form

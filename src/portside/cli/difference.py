@@ -18,8 +18,11 @@ def show(decision: Decision, output: Output) -> None:
     from portside.cli.output import Column
     from portside.guard.words import who
 
+    if decision.left:
+        output.note(f"the rules tell {decision.left:,} more ports of these apart, which were not compared")
     if not decision.changed:
-        output.note("nobody gains or loses a port that has a listener or was named")
+        of_these = ", as far as they were compared" if decision.left else ""
+        output.note(f"nobody gains or loses a port that has a listener or was named{of_these}")
         return
     columns = (
         Column("word", "", lambda item: item.word),
@@ -31,8 +34,6 @@ def show(decision: Decision, output: Output) -> None:
     output.table(decision.changed[:MOST_SHOWN], columns, header=False)
     if len(decision.changed) > MOST_SHOWN:
         output.note(f"and {len(decision.changed) - MOST_SHOWN} more: see --json")
-    if decision.left:
-        output.note(f"the rules tell {decision.left:,} more ports of these apart, which were not compared")
 
 
 def _ports(one: Difference) -> str:

@@ -61,6 +61,8 @@ def run(arguments: SimpleNamespace, output: Output) -> int:
         for line in _verified_lines(verified) if verified is not None else ():
             output.write(f"{output.clean(line)}\n")
         output.gaps(gaps)
+        if not found:
+            output.note("no port is open" + (f" of {','.join(arguments.port)}" if arguments.port else ""))
     if verified is not None and not verified.agrees:
         return 1
     return _code(found, gaps, arguments)
@@ -271,6 +273,8 @@ def _audit(judge: Judge, found: list[Answer], output: Output) -> int:
             output.write(output.clean(f"{remark.kind}: {remark.what}") + "\n")
             output.write(output.clean(f"   {remark.why}") + "\n")
         output.gaps(_gaps(judge))
+        if not remarks and not _gaps(judge):
+            output.note("nothing deserves attention")
     return 0 if remarks else 1
 
 

@@ -85,7 +85,10 @@ def _once(arguments: SimpleNamespace, output: Output) -> int:
 
     ruleset = reading.read_rules()
     looked: Any = _Looked(ruleset.unread)
-    return LISTING.show(list(port_rules(ruleset)), looked, arguments, output)
+    rows = list(port_rules(ruleset))
+    if not rows and not ruleset.unread:
+        output.note("no rule speaks of ports; 'portside reach' judges all rules")
+    return LISTING.show(rows, looked, arguments, output)
 
 
 COMMAND = Command(

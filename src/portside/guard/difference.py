@@ -32,7 +32,7 @@ _WORDS = {
     (NO, DEPENDS): MAY_GAIN, (YES, DEPENDS): MAY_LOSE, (YES, YES): MOVES,
 }  # fmt: skip
 _MOST_OWN = 16
-_EVERYDAY = {"sport": 40000, "ttl": 64, "dscp": 0}
+EVERYDAY = {"sport": 40000, "ttl": 64, "dscp": 0}
 MOST_PARTS = 64  # of the ports of one range, and of those that are translated
 
 
@@ -220,7 +220,7 @@ class Comparison:
         manager, space = self.manager, self.engine.space
         words = []
         everyday = node
-        for name, value in _EVERYDAY.items():
+        for name, value in EVERYDAY.items():
             everyday = manager.both(everyday, space.within(name, [(value, value)]))
         if manager.less(sources, self._sources(everyday)) != EMPTY:
             words.append("not for everyday packets (source port, time to live, DSCP)")

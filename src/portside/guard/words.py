@@ -9,6 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from portside.guard.changes.closed import KeptOut
     from portside.guard.difference import Difference
     from portside.guard.reach import Piece, Reachability
 
@@ -27,7 +28,7 @@ def networks(family: str, spans: tuple[tuple[int, int], ...]) -> Iterator[str]:
             low += size
 
 
-def sources(piece: Piece | Difference, most: int = _FEW) -> str:
+def sources(piece: Piece | Difference | KeptOut, most: int = _FEW) -> str:
     """Return the sources of a piece: `192.0.2.0/24, 10.0.0.0/8 and 5 more`."""
     found: list[str] = []
     left = 0

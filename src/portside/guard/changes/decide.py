@@ -2,21 +2,23 @@
 
 An opening goes where the rule stands that keeps the port closed, and is tried on the ruleset as a value first: a
 second rule may deny behind the first.  Closing and blocking stand in our own table, where nothing can overrule them.
-What opens it is found with packets of every interface and family (`samples`); what changes, for whom, and whether the
-way we came by stays open, is told of every packet (`safety`).
+What keeps it closed (`closed`), what changes, for whom, and whether the way we came by stays open (`safety`), is told
+of every packet; whether what was closed is closed, with packets of every interface and family (`samples`).
 """
 
 from __future__ import annotations
 
 from portside.errors import BadRequest, NotSupported, PortsideError
-from portside.guard.changes import managers, safety, samples, simulate, transition
+from portside.guard.changes import closed, managers, safety, samples, simulate, transition
 from portside.guard.changes import scene as scene_of
 from portside.guard.changes.denials import denial_of
 from portside.guard.changes.managers import firewalld, iptables, nft_chain
 from portside.guard.changes.plan import Plan, Run
-from portside.guard.changes.wish import BLOCK, OPEN, REDIRECT, UNBLOCK, Wish, parse_network
+from portside.guard.changes.wish import BLOCK, CLOSE, OPEN, REDIRECT, UNBLOCK, Wish, parse_network
 from portside.guard.packet import DEPENDS, NO, YES, Judgement
 from portside.guard.plain import judge_packet
+from portside.guard.reach import Judge
+from portside.guard.words import sources
 from portside.record import Record
 from portside.system import commands, files
 
@@ -24,6 +26,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from portside.guard.changes.closed import KeptOut
     from portside.guard.changes.managers import Denial
     from portside.guard.changes.samples import Sample
     from portside.guard.changes.scene import Scene
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from portside.guard.model import Ruleset
 
 MOST_RULES = 6  # that deny one behind the other
+_FEW = 3  # rules that ban somebody, told by name
 
 
 class Decision(Record):
@@ -98,12 +102,15 @@ def check(decision: Decision, *, insist: bool = False) -> None:
         return
     assert decision.scene is not None
     rules, environment = scene_of.rules_afterwards(), decision.scene.environment
-    verdicts = judge(rules, environment, samples.of_wish(wish, environment))
-    wrong = NO if wish.verb == OPEN else YES
-    failed = next((one for one in verdicts if one.verdict == wrong), None)
-    if failed is not None:
+    if wish.verb == OPEN:
+        kept = closed.kept_out(Judge(rules, environment), wish)
+        because = next((one.because for one in kept if not one.ban), None)
+    else:
+        verdicts = judge(rules, environment, samples.of_wish(wish, environment))
+        because = next((one.because for one in verdicts if one.verdict == YES), None)
+    if because is not None:
         word = "closed" if wish.verb == OPEN else "open"
-        raise PortsideError(f"{wish}", "", f"it is still {word}: {failed.because}", "it was taken back")
+        raise PortsideError(f"{wish}", "", f"it is still {word}: {because}", "it was taken back")
     refusal = "" if insist else safety.lock_out(safety.judges(decision.scene.rules, rules, environment))
     if refusal:
         raise PortsideError(f"{wish}", "", refusal, "it was taken back")
@@ -115,6 +122,8 @@ def _own(wish: Wish, scene: Scene) -> tuple[Decision, Ruleset]:
         nothing = _blocked_already(wish, scene) if wish.verb == BLOCK else _not_blocked(wish, scene)
         if nothing:
             return Decision(wish, Plan("portside", (), ()), nothing=nothing), scene.rules
+    if wish.verb == CLOSE and (nothing := _closed_already(wish, scene)):
+        return Decision(wish, Plan("portside", (), ()), nothing=nothing), scene.rules
     if wish.verb == REDIRECT:
         _refuse_second_turn(wish, scene)
     plan = _translation(wish, scene) if wish.verb == REDIRECT else Plan("portside", (), ())
@@ -178,6 +187,14 @@ def _blocked_already(wish: Wish, scene: Scene) -> str:
     return ""
 
 
+def _closed_already(wish: Wish, scene: Scene) -> str:
+    """Return that the same is closed by a change of ours already; one that says more, or less, is another change."""
+    for number, known in scene_of.in_force(scene.known):
+        if scene.there and wish == known.replace(note=wish.note):
+            return f"{wish}: closed already, by change {number}; see 'portside changes'"
+    return ""
+
+
 def _not_blocked(wish: Wish, scene: Scene) -> str:
     known = transition.blocked(scene_of.blocks(scene))
     if any(address in known for address in wish.addresses):
@@ -193,21 +210,27 @@ def _not_blocked(wish: Wish, scene: Scene) -> str:
 
 def _opening(wish: Wish, scene: Scene, lasting: bool) -> tuple[Decision, Ruleset]:
     """Find the rules that deny, one behind the other, and a plan for each."""
-    looked_at = samples.of_wish(wish, scene.environment)
-    if not looked_at:
-        raise NotSupported(
-            "open", f"{wish}"[5:], "no interface but lo has an address: nobody could come", "bring one up"
-        )
-    before = judge(scene.rules, scene.environment, looked_at)
-    plan, rules, own, verdicts = Plan("", (), ()), scene.rules, wish.rate is not None, before
-    if not any(verdict.verdict == NO for verdict in before) and not own:
-        return Decision(wish, plan, nothing=_open_already(wish, before)), rules
+    before = Judge(scene.rules, scene.environment)
+    if next(closed.scopes(before, wish), None) is None:
+        reason = "by no interface but lo could they come"
+        raise NotSupported("open", f"{wish}"[5:], reason, "see 'ip address' and 'ip route'")
+    plan, rules, own, kept = (
+        Plan("", (), ()),
+        scene.rules,
+        wish.rate is not None,
+        closed.kept_out(before, wish),
+    )
+    if not own and all(one.ban for one in kept):
+        return Decision(wish, plan, nothing=_open_already(wish, scene, kept)), rules
     seen: list[Denial] = []
-    while denials := [denial_of(rules, one) for one in verdicts if one.verdict == NO]:
-        denial = denials[0]
+    while because := next((one.because for one in kept if not one.ban), None):
+        denial = denial_of(rules, because)
         if denial is None or denial in seen or len(seen) == MOST_RULES:
-            because = next(one.because for one in verdicts if one.verdict == NO)
-            raise NotSupported("open", str(wish).removeprefix("open "), f"it would stay closed: {because}")
+            ours = denial is not None and denial.table == "portside"
+            raise NotSupported(
+                "open", f"{wish}"[5:], f"it would stay closed: {because}",
+                "see 'portside changes' and 'portside unblock'" if ours else "",
+            )  # fmt: skip
         seen.append(denial)
         manager = managers.manager_of(denial)
         if manager == "portside":
@@ -217,14 +240,27 @@ def _opening(wish: Wish, scene: Scene, lasting: bool) -> tuple[Decision, Ruleset
             rules = simulate.with_opening(rules, wish, denial, both=manager == "ufw")
         if own:
             rules = simulate.with_table(rules, scene_of.table_with(wish, scene))
-        verdicts = judge(rules, scene.environment, looked_at)
+        kept = closed.kept_out(Judge(rules, scene.environment, beside=before), wish)
     if own:
         rules = simulate.with_table(rules, scene_of.table_with(wish, scene))
-    named = plan.replace(manager=", ".join(filter(None, (plan.manager, "portside" if own else ""))))
+    named = plan.replace(
+        manager=", ".join(filter(None, (plan.manager, "portside" if own else ""))),
+        notes=(*plan.notes, *(f"it stays closed to {words}" for words in _banned(kept))),
+    )
     return Decision(wish, named, own), rules
 
 
-def _open_already(wish: Wish, before: list[Judgement]) -> str:
+def _banned(kept: Sequence[KeptOut]) -> list[str]:
+    """Return whom rules ban, which an opening for everybody does not lift, in words; one line for a rule."""
+    found = {one.because: one for one in kept if one.ban}
+    lines = [f"{sources(one)}: {because}" for because, one in found.items()]
+    return lines[:_FEW] + ([f"more: {len(lines) - _FEW} rules name sources"] if len(lines) > _FEW else [])
+
+
+def _open_already(wish: Wish, scene: Scene, kept: Sequence[KeptOut]) -> str:
+    if banned := _banned(kept):
+        return f"{wish}: open already, but not to {'; nor to '.join(banned)}"
+    before = judge(scene.rules, scene.environment, samples.of_wish(wish, scene.environment))
     depends = next((one for one in before if one.verdict == DEPENDS), None)
     if depends is not None:
         return f"{wish}: open already, as far as nothing more depends on: {', '.join(depends.reasons)}"

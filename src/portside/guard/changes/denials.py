@@ -9,12 +9,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from portside.guard.model import Rule, Ruleset, Table
-    from portside.guard.packet import Judgement
+    from portside.guard.packet import Because
 
 
-def denial_of(rules: Ruleset, judgement: Judgement) -> Denial | None:
+def denial_of(rules: Ruleset, because: Because) -> Denial | None:
     """Return where the rule stands that a verdict names; None where no rule decided (no route, a martian)."""
-    because = judgement.because
     if not because.table:
         return None
     family, _, name = because.table.partition(" ")
@@ -25,7 +24,7 @@ def denial_of(rules: Ruleset, judgement: Judgement) -> Denial | None:
         place = _place(chain.rules, because.handle, because.rule)
         return Denial(
             family, name, chain.name, because.handle if place else 0, "nft" if by_nft else "iptables",
-            0 if by_nft else place, _base(rules, judgement), because.rule,
+            0 if by_nft else place, _base(rules, because), because.rule,
         )  # fmt: skip
     return None
 
@@ -45,9 +44,9 @@ def _place(rules: Sequence[Rule], handle: int, text: str) -> int:
     return int(tail) if "(rule " in text and tail.isdecimal() else 0
 
 
-def _base(rules: Ruleset, judgement: Judgement) -> str:
+def _base(rules: Ruleset, because: Because) -> str:
     """Return a chain of ufw's, where the way went through one: then the policy of INPUT is ufw's."""
-    chain = judgement.because.chain
+    chain = because.chain
     if chain in ("INPUT", "FORWARD") and any(each.name.startswith("ufw") for _, each in rules.chains()):
         return "ufw-before-input"
     return chain

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from portside.guard.changes.wish import Wish
     from portside.guard.environment import Environment
     from portside.guard.model import Ruleset
+    from portside.guard.state import Value
     from portside.system.admin_session import Session
 
 _MOST_TRANSLATED = 16  # spans of ports that are translated
@@ -37,7 +38,9 @@ def judges(before: Ruleset, after: Ruleset, environment: Environment) -> tuple[J
 
 def changed(pair: tuple[Judge, Judge], wish: Wish, scene: Scene) -> Compared:
     """Return who gains and who loses, by port."""
-    return compare(*pair, _asked(pair, wish, scene))
+    compared = compare(*pair, _asked(pair, wish, scene))
+    more = [len(portclasses.translated(judge.ruleset)) - _MOST_TRANSLATED for judge in pair]
+    return compared.replace(left=compared.left + max(0, *more))
 
 
 def _asked(pair: tuple[Judge, Judge], wish: Wish, scene: Scene) -> Iterator[Asked]:
@@ -63,7 +66,8 @@ def lock_out(pair: tuple[Judge, Judge]) -> str:
     before, after = pair
     ports = {session.server_port}
     for judge in pair:
-        ports.update(first for first, _ in portclasses.translated(judge.ruleset)[:_MOST_TRANSLATED])
+        if judge.front_ports(session.server_port):
+            ports.update(first for first, _ in portclasses.translated(judge.ruleset))
     for port in sorted(ports, key=lambda one: one != session.server_port):
         if why := _lost(before, after, session, port):
             return f"the connection you came by ({session}) {why}"
@@ -85,7 +89,7 @@ def _lost(before: Judge, after: Judge, session: Session, port: int) -> str:
         server = number(session.server)
         scope = manager.both(scope, space.within("daddr", [(server, server)]))
     elif not any(
-        one.state.values["dport"] == session.server_port and manager.both(one.node, scope) != EMPTY
+        _leads_to(one.state.values["dport"], session.server_port) and manager.both(one.node, scope) != EMPTY
         for one in old.arrivals
     ):
         return ""
@@ -98,6 +102,11 @@ def _lost(before: Judge, after: Judge, session: Session, port: int) -> str:
         if one.word in (MAY_LOSE, OTHERWISE):
             return f"could not be told to stay reachable ({one.after}): {one.because}"
     return ""
+
+
+def _leads_to(found: Value, port: int) -> bool:
+    """Whether a port, or one of several, may be this one."""
+    return found == port or (isinstance(found, tuple) and found[0] <= port <= found[1])
 
 
 def _comes_by(environment: Environment, family: str, client: int, session: Session) -> str:
