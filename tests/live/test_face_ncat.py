@@ -79,9 +79,7 @@ def test_words_that_differ(words, ours, theirs, tmp_path):
     assert said != model.stderr
 
 
-@pytest.mark.parametrize(
-    "words", ["--sctp h 1", "--lua-exec x h 1", "--vsock 1 1", "--ssl -u h 1", "-g 1 h 1"]
-)
+@pytest.mark.parametrize("words", ["--sctp h 1", "--lua-exec x h 1", "--vsock 1 1", "--ssl -u h 1"])
 def test_what_the_platform_lacks_is_refused(words):
     code, _, said = here("ncat", *words.split())
     assert code == 2

@@ -111,3 +111,16 @@ def test_both_sides_of_a_login_agree(user, age):
 def test_a_hex_dump_can_be_read_back(data):
     dump = hex_dump.lines(data)
     assert b"".join(bytes.fromhex(line[7:56]) for line in dump.splitlines()) == data
+
+
+@given(st.lists(st.tuples(st.binary(max_size=70), st.booleans())))
+def test_a_directed_hex_dump_can_be_read_back(pieces):
+    dump = hex_dump.Directed()
+    text = "".join(dump.lines(data, sent) for data, sent in pieces)
+    for sent, mark in ((True, ">"), (False, "<")):
+        lines = [line for line in text.splitlines() if line[0] == mark]
+        kept = bytearray()
+        for line in lines:
+            assert int(line[2:10], 16) == len(kept)
+            kept += bytes.fromhex(line[11:58])
+        assert kept == b"".join(data for data, which in pieces if which == sent)

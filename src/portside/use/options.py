@@ -1,6 +1,7 @@
 """Socket options by their own names, put on a socket before it connects or listens.
 
-Reference: socket(7), ip(7), ipv6(7), tcp(7); numbers that Python does not name are those of include/uapi/linux.
+Reference: socket(7), ip(7), ipv6(7), tcp(7), RFC 791 (source routes); numbers that Python does not name are those of
+include/uapi/linux.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import os
 import socket
 import struct
 
-from portside.errors import NotPermitted, NotSupported
+from portside.errors import BadRequest, NotPermitted, NotSupported
 from portside.record import Record
 
 TYPE_CHECKING = False
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
 
 IP_MINTTL, IPV6_MINHOPCOUNT = 21, 73  # in.h, in6.h
 TCP_MD5SIG, TCP_MD5SIG_MAXKEYLEN = 14, 80  # tcp.h: struct tcp_md5sig
+_LSRR, _NOP, _ROUTE_START, _MOST_HOPS = (
+    131,
+    1,
+    4,
+    8,
+)  # ip.h: IPOPT_LSRR, IPOPT_NOP, IPOPT_MINOFF; 40 bytes in all
 _MD5SIG = "128sBBHi80s"  # sockaddr_storage, flags, prefixlen, keylen, ifindex, key
 
 
@@ -26,7 +33,7 @@ class SocketOptions(Record):
     """What differs from the kernel's defaults; None leaves them.
 
     `tos` is the IPv4 type of service and the IPv6 traffic class, `ttl` the outgoing TTL or hop limit, `least_ttl` the
-    lowest that is taken; buffers are in bytes.
+    lowest that is taken; buffers are in bytes; `route` are IPv4 addresses to go by, the target last.
     """
 
     reuse_port: bool = False
@@ -38,15 +45,30 @@ class SocketOptions(Record):
     least_ttl: int | None = None
     receive_buffer: int | None = None
     send_buffer: int | None = None
+    route: tuple[str, ...] = ()
+    route_pointer: int = _ROUTE_START
 
 
 def apply(made: socket.socket, options: SocketOptions) -> None:
-    """Put the options on a socket; raises NotPermitted, NotSupported with the option as its subject."""
+    """Put the options on a socket; raises NotPermitted, NotSupported, BadRequest with the option as its subject."""
     for subject, level, name, value in _wanted(options, made.family == socket.AF_INET6):
         try:
             made.setsockopt(level, name, value)
         except (OSError, OverflowError) as error:
             raise _refused(subject, error) from error
+    if options.route:
+        try:
+            made.setsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS, _loose_route(options))
+        except OSError as error:
+            raise _refused("source route", error) from error
+
+
+def _loose_route(options: SocketOptions) -> bytes:
+    """Return the IPv4 option Loose Source and Record Route; the kernel takes no other pointer than 4."""
+    if len(options.route) > _MOST_HOPS + 1:
+        raise BadRequest("set", "source route", f"it has more than {_MOST_HOPS} hops")
+    places = b"".join(map(socket.inet_aton, options.route))
+    return bytes((_NOP, _LSRR, len(places) + 3, options.route_pointer)) + places
 
 
 def _wanted(options: SocketOptions, v6: bool) -> list[tuple[str, int, int, int]]:

@@ -24,4 +24,9 @@ def main(words: list[str]) -> int:
     except Quit as over:
         return over.tell()
     except PortsideError as error:
+        from portside.faces.ncat.common import full
+        from portside.use.netcat.dump import Unkept
+
+        if isinstance(error, Unkept):
+            return full(error).tell()
         return Quit(f"{reason(error)}.", code=1).tell()

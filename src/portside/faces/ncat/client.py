@@ -99,7 +99,31 @@ def direct(options: Options, host: str, port: int) -> socket:
         )
     except PortsideError as error:
         raise wrong(f'Could not resolve hostname "{host}": {reason(error)}.') from error
-    return sockets.connect_any(addresses, timeout=options.wait, source=_source(options, addresses[0], kind))
+    source = _source(options, addresses[0], kind)
+    route = _route(options, addresses[0])
+    return sockets.connect_any(
+        addresses[: 1 if route else None], timeout=options.wait, source=source, prepare=route
+    )
+
+
+def _route(options: Options, target: sockets.Address) -> sockets.Prepare | None:
+    """Return what puts the source route of -g on a socket."""
+    if not options.hops:
+        return None
+    if options.family != "4":
+        raise wrong("Sorry, -g can only currently be used with IPv4.")
+    places = [_hop(options, hop) for hop in options.hops]
+    from portside.use.options import SocketOptions, apply
+
+    wanted = SocketOptions(route=(*places, target.place[0]), route_pointer=options.hop_pointer)
+    return lambda made, _address: apply(made, wanted)
+
+
+def _hop(options: Options, hop: str) -> str:
+    try:
+        return str(sockets.resolve(hop, 0, family=sockets.V4, numeric=options.numeric)[0].place[0])
+    except PortsideError as error:
+        raise wrong(f'Sorry, could not resolve source route hop "{hop}": {reason(error)}.') from error
 
 
 def _source(options: Options, address: sockets.Address, kind: int) -> sockets.Address | None:

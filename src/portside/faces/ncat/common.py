@@ -65,7 +65,7 @@ def dumped(options: Options) -> Dump:
         raise Quit(f"open: {reason(error)}", bare=True) from error
 
 
-def full(error: OSError) -> Quit:
+def full(error: Exception) -> Quit:
     """Return what ends a run whose output a file does not take, as Ncat words it."""
     return Quit(f"write: {reason(error)}", bare=True)
 

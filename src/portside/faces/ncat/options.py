@@ -34,8 +34,8 @@ Times are seconds, or end in ms, s, m or h (500ms).
   -c, --sh-exec <command>    Run a command with /bin/sh for each connection
   -e, --exec <command>       Run a command for each connection
       --lua-exec <filename>  Run a Lua script (refused)
-  -g hop1[,hop2,...]         Loose source routing (refused: Linux drops such packets)
-  -G <n>                     Pointer into it (refused)
+  -g hop1[,hop2,...]         Loose source routing, with -4 (most hosts drop such packets)
+  -G <n>                     Pointer into it (Linux takes 4 alone)
   -m, --max-conns <n>        Most connections at a time (100)
   -h, --help                 This text
   -d, --delay <time>         Wait between reads and writes
@@ -82,6 +82,7 @@ Times are seconds, or end in ms, s, m or h (500ms).
 _TRY = "Ncat: Try `--help' or man(1) ncat for more information, usage options and help. QUITTING."
 DEFAULT_PORT = 31337
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_MOST_HOPS, _LAST_POINTER = 8, 28
 _LONGEST = 2147483.0
 _PROXY_PORTS = {"http": 3128, "socks4": 1080, "socks5": 1080}
 
@@ -135,6 +136,8 @@ class Options(Record):
     key: str = ""
     ciphers: str = ""
     alpn: tuple[str, ...] = ()
+    hops: tuple[str, ...] = ()
+    hop_pointer: int = 4
     servername: str = ""
 
 
@@ -152,8 +155,6 @@ _REFUSED = {
     "lua-exec": "Lua scripts cannot be run here: use --exec or --sh-exec",
     "sctp": "SCTP is not supported here: this Python's standard library and most kernels have none",
     "vsock": "vsock is not supported here: use ncat of Nmap",
-    "g": "Loose source routing is not supported: Linux drops such packets",
-    "G": "Loose source routing is not supported: Linux drops such packets",
 }
 
 
@@ -210,6 +211,10 @@ def _take_value(name: str, value: str, values: dict[str, object]) -> None:
         values["command"], values["shell"] = value, name == "c"
     elif name in ("d", "i", "w", "q"):
         values[{"d": "delay", "i": "idle", "w": "wait", "q": "quit_after"}[name]] = seconds(name, value)
+    elif name == "g":
+        values["hops"] = (*values.get("hops", ()), *filter(None, value.split(",")))  # type: ignore[misc]
+    elif name == "G":
+        values["hop_pointer"] = _pointer(value)
     elif name == "m":
         values["most"] = int(value) if value.isdecimal() else 0
     elif name == "p":
@@ -229,6 +234,13 @@ def _take_value(name: str, value: str, values: dict[str, object]) -> None:
         values["proxy"] = host
         if number:
             values["proxy_port"] = port(number, f'Invalid proxy port number "{number}".')
+
+
+def _pointer(text: str) -> int:
+    value = int(text) if text.isascii() and text.isdecimal() and len(text) < 3 else 0
+    if value % 4 or not 0 < value <= _LAST_POINTER:
+        raise wrong(f"Invalid source-route hop pointer {value}.")
+    return value
 
 
 def address(text: str) -> tuple[str, str]:
@@ -284,6 +296,8 @@ def _place(options: Options, operands: list[str]) -> Options:
 
 def checked(options: Options) -> Options:
     """Refuse what does not go together."""
+    if len(options.hops) > _MOST_HOPS:
+        raise wrong("Sorry, you gave too many source route hops.")
     if not options.listen:
         if options.host is None:
             raise wrong("You must specify a host to connect to.")

@@ -94,16 +94,7 @@ def _credential(options: Options, talk: http_connect.Connect) -> str:
     return http_auth.basic(user, password) if "basic" in offers else ""
 
 
-_SOCKS5 = {
-    1: "general SOCKS server failure",
-    2: "connection not allowed by ruleset",
-    3: "Network unreachable",
-    4: "Host unreachable",
-    5: "Connection refused",
-    6: "TTL expired",
-    7: "Command not supported",
-    8: "Address type not supported",
-}
+_SMALL_LETTERS = (1, 2)  # Ncat's text of these SOCKS 5 replies begins with one
 _CUT_SHORT = {
     socks.METHOD: "malformed connect response from proxy",
     socks.PASSWORD_STAGE: "malformed proxy authentication response",
@@ -131,7 +122,12 @@ def _refused(kind: str, error: PortsideError, talk: proxy.Negotiation) -> Quit:
             if code == socks.NO_METHOD
             else "proxy selected invalid authentication method",
             socks.PASSWORD_STAGE: "authentication failed",
-            socks.REQUEST: _SOCKS5.get(code, "unassigned value in the reply"),
+            socks.REQUEST: _reply(code),
             socks.ADDRESS_TYPE: "invalid proxy bind address type",
         }[refusal.stage]
     return Quit(f"Error: {said}.", 1)
+
+
+def _reply(code: int) -> str:
+    text = socks.VERSION_5.get(code, "unassigned value in the reply")
+    return text[0].lower() + text[1:] if code in _SMALL_LETTERS else text

@@ -1,4 +1,4 @@
-"""The files in which a session is kept: its bytes as they are, and as hexadecimal; both directions in one file."""
+"""The files in which a session is kept: its bytes as they are, or as hexadecimal; both directions in one file."""
 
 from __future__ import annotations
 
@@ -6,35 +6,53 @@ import os
 from _thread import allocate_lock  # threading as a whole takes a millisecond
 
 from portside.errors import NotSupported
+from portside.wire import hex_dump
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Self
+
+    Form = Callable[[bytes, bool], bytes]  # a piece and whether it was sent -> what is kept of it
+
+
+class Unkept(NotSupported):
+    """A dump's file takes no more."""
+
+    def __init__(self, error: OSError) -> None:
+        reason = os.strerror(error.errno or 0).lower()
+        super().__init__("write", "the dump of the session", reason, errno=error.errno)
 
 
 class Dump:
-    """Up to two files, open from the start to the end of `with`; without any it does nothing and is false."""
+    """Its files are open from the start to the end of `with`; without any it does nothing and is false.
 
-    def __init__(self, raw: str = "", hexadecimal: str = "", *, append: bool = False) -> None:
+    `directed` is a file in hexadecimal whose lines tell which way they went.
+    """
+
+    def __init__(
+        self, raw: str = "", hexadecimal: str = "", directed: str = "", *, append: bool = False
+    ) -> None:
         """Open the files; raises NotSupported."""
-        self._files: list[tuple[int, bool]] = []
+        self._files: list[tuple[int, Form]] = []
         self._lock = allocate_lock()
-        for path, in_hex in ((raw, False), (hexadecimal, True)):
+        for path, form in ((raw, _as_it_is), (hexadecimal, _in_hexadecimal), (directed, _directed())):
             if path:
-                self._files.append((_open(path, append), in_hex))
+                self._files.append((_open(path, append), form))
 
     def __bool__(self) -> bool:
         return bool(self._files)
 
-    def write(self, data: bytes, _sent: bool = False) -> None:
-        """Add a piece of either direction.  Raises OSError where the disk is full."""
-        from portside.wire.hex_dump import lines
-
+    def write(self, data: bytes, sent: bool = False) -> None:
+        """Add a piece of either direction; raises Unkept."""
         with self._lock:
-            for descriptor, in_hex in self._files:
-                view = memoryview(lines(data).encode() if in_hex else data)
-                while view:
-                    view = view[os.write(descriptor, view) :]
+            for descriptor, form in self._files:
+                view = memoryview(form(data, sent))
+                try:
+                    while view:
+                        view = view[os.write(descriptor, view) :]
+                except OSError as error:
+                    raise Unkept(error) from error
 
     def __enter__(self) -> Self:
         return self
@@ -42,6 +60,19 @@ class Dump:
     def __exit__(self, *_: object) -> None:
         while self._files:
             os.close(self._files.pop()[0])
+
+
+def _as_it_is(data: bytes, _sent: bool) -> bytes:
+    return data
+
+
+def _in_hexadecimal(data: bytes, _sent: bool) -> bytes:
+    return hex_dump.lines(data).encode()
+
+
+def _directed() -> Form:
+    dump = hex_dump.Directed()
+    return lambda data, sent: dump.lines(data, sent).encode()
 
 
 def _open(path: str, append: bool) -> int:

@@ -10,7 +10,7 @@ import os
 
 from portside.record import Record
 from portside.use.relay.driver import Driver
-from portside.use.relay.ends import End, SocketEnd
+from portside.use.relay.ends import End
 from portside.use.relay.flows import AFTER, LOST, Copy, Flow, choose
 from portside.use.relay.relay import Relay
 from portside.use.relay.rules import FIRST, FORWARD, SECOND, Rules
@@ -55,7 +55,7 @@ def _duplicate(descriptor: int) -> int:
         return -1
 
 
-def talk(connection: SocketEnd, how: Talk) -> Relay:
+def talk(connection: End, how: Talk) -> Relay:
     """Run the session to its end and return the relay: why it is over, what failed, how much went each way."""
     near = standard_end(reads=how.reads, writes=how.writes)
     rules = how.rules.replace(
@@ -70,7 +70,7 @@ def talk(connection: SocketEnd, how: Talk) -> Relay:
     return relay
 
 
-def _flows(near: End, far: SocketEnd, how: Talk) -> tuple[Flow, Flow]:
+def _flows(near: End, far: End, how: Talk) -> tuple[Flow, Flow]:
     stepwise = bool(how.piece or how.rules.pace or how.receives)
     if not (stepwise or how.crlf or how.telnet or how.dump):
         return choose(near, far), choose(far, near)
@@ -98,7 +98,7 @@ def _outgoing(how: Talk) -> Change | None:
     return change
 
 
-def _incoming(how: Talk, outgoing: Copy, far: SocketEnd) -> Change | None:
+def _incoming(how: Talk, outgoing: Copy, far: End) -> Change | None:
     """Return what looks at the network's bytes and leaves them: the dump, and the answers to telnet's negotiation."""
     if not (how.telnet or how.dump):
         return None
@@ -113,7 +113,7 @@ def _incoming(how: Talk, outgoing: Copy, far: SocketEnd) -> Change | None:
         if answer and not outgoing.at_end:
             outgoing.inject(answer)
         elif answer:
-            far.connection.send(answer)
+            far.write(memoryview(answer))
         return data
 
     return look
