@@ -13,11 +13,13 @@ import threading
 
 import pytest
 
+from portside.use.relay.copying import Copy, Read
 from portside.use.relay.driver import Driver
 from portside.use.relay.ends import End, SocketEnd
-from portside.use.relay.flows import Copy, Read, Sendfile, choose
+from portside.use.relay.flows import choose
 from portside.use.relay.relay import Relay
 from portside.use.relay.rules import BROKEN, ENDED, FORWARD, IDLE, LINGERED, SECOND, AtEof, Rules
+from portside.use.relay.splicing import Sendfile
 
 ONE_WAY = Rules(carries=(True, False))
 SIZES = (0, 1, 4096, 65_537, 3_000_001)

@@ -128,7 +128,7 @@ FACE_ALLOWED = {
     "nc": SOCKETS | {"mmap"},
     "ncat": SOCKETS | {"mmap"},
 }
-MOST_OF_FACES = {"ss": 40, "netstat": 54, "lsof": 60, "sockstat": 54, "nc": 23, "ncat": 27}
+MOST_OF_FACES = {"ss": 40, "netstat": 54, "lsof": 60, "sockstat": 54, "nc": 28, "ncat": 30}
 NEVER = {
     "asyncio",
     "dataclasses",

@@ -13,7 +13,7 @@ from portside.use import sockets
 from portside.use.netcat.talk import PIECE, Talk, talk
 from portside.use.options import SocketOptions, apply
 from portside.use.relay.ends import End, SocketEnd
-from portside.use.relay.flows import AFTER, LINES
+from portside.use.relay.flow import AFTER, LINES
 from portside.use.relay.rules import AtEof, Rules
 
 TYPE_CHECKING = False

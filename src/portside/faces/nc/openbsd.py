@@ -18,7 +18,7 @@ from portside.use import sockets
 from portside.use.netcat.talk import Talk, talk
 from portside.use.options import SocketOptions, apply, sign
 from portside.use.relay.ends import SocketEnd
-from portside.use.relay.flows import LINES
+from portside.use.relay.flow import LINES
 from portside.use.relay.rules import AtEof, Rules
 
 TYPE_CHECKING = False

@@ -8,7 +8,7 @@ from portside.use import sockets
 from portside.use.netcat.dump import Dump
 from portside.use.netcat.talk import PIECE, Talk
 from portside.use.relay.ends import SocketEnd
-from portside.use.relay.flows import BEFORE
+from portside.use.relay.flow import BEFORE
 from portside.use.relay.rules import AtEof, Rules
 
 TYPE_CHECKING = False
@@ -73,8 +73,8 @@ def full(error: Exception) -> Quit:
 def child_relay(end: SocketEnd, options: Options) -> Relay:
     """Join a connection to a program, until the program has closed its output; returns the relay."""
     from portside.system import children
+    from portside.use.relay.copying import Copy
     from portside.use.relay.driver import Driver
-    from portside.use.relay.flows import Copy
     from portside.use.relay.relay import Relay
 
     variables = environment(end.connection, "UDP" if options.udp else "TCP")

@@ -18,7 +18,7 @@ from portside.use.forward.rules import V1
 from portside.use.forward.service import Service, reason_of, shown, source_bytes
 from portside.use.relay.driver import READ, WRITE
 from portside.use.relay.ends import SocketEnd
-from portside.use.relay.flows import Copy
+from portside.use.relay.flows import choose
 from portside.use.relay.relay import Relay
 from portside.use.relay.rules import Rules
 from portside.wire import proxy_protocol
@@ -256,7 +256,7 @@ class Connection:
         if service.rule.send_proxy:
             self._announce(made)
         first, second = SocketEnd(self._client), SocketEnd(made)
-        flows = Copy(first, second, rest=self._rest), Copy(second, first)
+        flows = choose(first, second, rest=self._rest), choose(second, first)
         self._relay = Relay(service.driver, first, second, service.rules, flows=flows, on_over=self._over)
         self._relay.start()
 

@@ -14,7 +14,7 @@ from collections import deque
 
 from portside.use.buffers import make_buffer
 from portside.use.relay.driver import READ, WRITE
-from portside.use.relay.flows import LOST
+from portside.use.relay.flow import LOST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

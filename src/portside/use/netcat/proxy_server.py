@@ -12,7 +12,7 @@ from portside.errors import BadReply, PortsideError
 from portside.use import sockets
 from portside.use.relay.driver import Driver
 from portside.use.relay.ends import End, SocketEnd
-from portside.use.relay.flows import Copy, Flow, choose
+from portside.use.relay.flows import choose
 from portside.use.relay.relay import Relay
 from portside.wire import http_message as http
 
@@ -71,19 +71,11 @@ def _join(
         note(str(error))
         _refuse(client, 504)
         return
-    first = rest if not target.path else http.forwarded(request, target) + rest
+    forth, back = (http.forwarded(request, target), b"") if target.path else (b"", http.answer(200))
+    flows = choose(client, origin, rest=forth + rest), choose(origin, client, rest=back)
     with Driver() as driver:
-        relay = Relay(
-            driver, client, origin, FORWARD.replace(idle=idle), flows=_flows(client, origin, first, target)
-        )
-        relay.start()
+        Relay(driver, client, origin, FORWARD.replace(idle=idle), flows=flows).start()
         driver.run()
-
-
-def _flows(client: SocketEnd, origin: SocketEnd, first: bytes, target: http.Target) -> tuple[Flow, Flow]:
-    out: Flow = Copy(client, origin, rest=first) if first else choose(client, origin)
-    back: Flow = choose(origin, client) if target.path else Copy(origin, client, rest=http.answer(200))
-    return out, back
 
 
 def _read_head(client: SocketEnd) -> tuple[bytes, bytes]:

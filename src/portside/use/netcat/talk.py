@@ -9,16 +9,18 @@ from __future__ import annotations
 import os
 
 from portside.record import Record
+from portside.use.relay.copying import Copy
 from portside.use.relay.driver import Driver
 from portside.use.relay.ends import End
-from portside.use.relay.flows import AFTER, LOST, Copy, Flow, choose
+from portside.use.relay.flow import AFTER, LOST, Flow
+from portside.use.relay.flows import choose
 from portside.use.relay.relay import Relay
 from portside.use.relay.rules import FIRST, FORWARD, SECOND, Rules
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from portside.use.netcat.dump import Dump
-    from portside.use.relay.flows import Change
+    from portside.use.relay.flow import Change
 
 PIECE = 16384  # what nc(1) reads at once: the size of a datagram
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from select import EPOLLIN, EPOLLOUT
 
 from portside.use.relay.ends import SOCKET
-from portside.use.relay.flows import LOST, SINK, SOURCE, Broke, Flow, choose
+from portside.use.relay.flow import LOST, SINK, SOURCE, Broke, Flow
+from portside.use.relay.flows import choose
 from portside.use.relay.rules import BROKEN, ENDED, FIRST, FORWARD, SECOND, Rules, Session
 
 TYPE_CHECKING = False

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from portside.use.relay.copying import Copy
 from portside.use.relay.ends import End, SocketEnd
-from portside.use.relay.flows import SINK, SOURCE, Broke, Copy, Flow
+from portside.use.relay.flow import SINK, SOURCE, Broke, Flow
 from portside.use.relay.relay import Relay
 from portside.use.relay.rules import FIRST, AtEof, Rules
+from portside.use.relay.splicing import Hop
 from portside.use.small.services import DISCARD, ECHO, PERIOD, TEXT, chargen
 
 TYPE_CHECKING = False
@@ -140,7 +142,7 @@ def session(
 ) -> tuple[End, Rules, tuple[Flow, Flow]]:
     """Return what a relay needs to serve one connection: its other end, its rules, its flows."""
     if service.stream == ECHO:
-        return end, Rules(carries=(True, False), idle=idle), (Copy(end, end), Copy(end, end))
+        return end, Rules(carries=(True, False), idle=idle), (Hop(end, end), Hop(end, end))
     nothing = Nothing()
     swallow = Swallow(end, nothing)
     if service.stream == DISCARD:
