@@ -1,6 +1,6 @@
 """The documents hold together: links lead somewhere, and what the source promises to explain is explained.
 
-The code in docs/guides/library.md is run by tests/unit/test_docs_examples.py.
+The code in docs/guides/library.md is run by tests/commands/test_docs_examples.py.
 """
 
 from __future__ import annotations
