@@ -1,6 +1,6 @@
 """The import law, read from the AST: who may import whom, and who may touch the machine.
 
-ports <- wire <- system <- {see, use, probe, guard, watch} <- {faces, cli, tui, web}; errors and record are below all.
+ports <- wire <- system <- {see, use, probe, guard, watch} <- {faces, cli, tui, web}; below all: errors, record, memo.
 Each rule carries its reason, and the failure says file, line and reason.  `testing` may import anything; nothing of
 the product may import it.
 """
@@ -14,7 +14,7 @@ import pytest
 
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "portside"
 
-BASE = {"errors", "record"}
+BASE = {"errors", "record", "memo"}
 BELOW_FEATURES = BASE | {"ports", "wire", "system"}
 FEATURES = {"see", "use", "probe", "guard", "watch"}
 TOPS = {"faces", "cli", "tui", "web"}
@@ -23,6 +23,7 @@ TOPS = {"faces", "cli", "tui", "web"}
 MAY_IMPORT = {
     "errors": set(),
     "record": set(),
+    "memo": set(),
     "ports": BASE,
     "wire": BASE | {"ports"},
     "system": BASE | {"ports", "wire"},

@@ -11,6 +11,7 @@ import sys
 
 from portside.cli import socket_table
 from portside.cli.output import clean
+from portside.memo import Memo
 from portside.ports.address import format_ipv4, format_ipv6
 from portside.wire import inet_diag, tcp_states
 
@@ -34,18 +35,6 @@ _HEADERS = tuple(socket_table.COLUMNS[name].header for name in socket_table.DEFA
 _CELLS = tuple(socket_table.COLUMNS[name].cell for name in socket_table.DEFAULT)
 
 
-class _Texts(dict):  # type: ignore[type-arg]
-    """Texts made once: what is not there is made by the function given."""
-
-    def __init__(self, make: Callable[..., str]) -> None:
-        self._make = make
-
-    def __missing__(self, key: object) -> str:
-        text: str = self._make(key)
-        self[key] = text
-        return text
-
-
 class Stream:
     """Writes one snapshot; `count` and `gaps` are known when it is done."""
 
@@ -55,10 +44,10 @@ class Stream:
         self._snapshot = snapshot
         self._output = output
         self._widths = _widths(snapshot)
-        self._names = _Texts(_namer(snapshot.attribution))
-        self._ports = _Texts(lambda raw: str(inet_diag.ntohs(raw) or "*"))
-        self._v4 = _Texts(lambda raw: f"{format_ipv4(raw[:4])}:")
-        self._v6 = _Texts(lambda raw: f"[{format_ipv6(raw)}]:")
+        self._names = Memo(_namer(snapshot.attribution))
+        self._ports = Memo(lambda raw: str(inet_diag.ntohs(raw) or "*"))
+        self._v4 = Memo(lambda raw: f"{format_ipv4(raw[:4])}:")
+        self._v6 = Memo(lambda raw: f"[{format_ipv6(raw)}]:")
         self._lines: list[str] = []
 
     def write(self, *, header: bool) -> None:
@@ -80,7 +69,7 @@ class Stream:
     def _dump(self, part: Part, dump: InetDump) -> None:
         """Write one dump.  The loop is the hot path: everything in it is local, and made once where possible."""
         holder_of = self._snapshot.holders.packed.get if self._snapshot.holders is not None else _nobody
-        heads = _Texts(lambda state: self._head(dump, state))
+        heads = Memo(lambda state: self._head(dump, state))
         names, ports, v4, v6 = self._names, self._ports, self._v4, self._v6
         lines, local_width, remote_width = self._lines, self._widths[4], self._widths[5]
         for row in part.rows(dump):

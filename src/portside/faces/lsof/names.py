@@ -11,13 +11,12 @@ from portside.faces.lsof.files import NONE, PROTOCOLS, TCP, UDP
 from portside.faces.lsof.options import QUEUES, STATE
 from portside.faces.lsof.tables import state_name
 from portside.faces.lsof.text import safe
+from portside.memo import Memo
 from portside.ports.address import format_ipv4, format_ipv6
 from portside.wire.inet_diag import AF_INET6, ntohs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from portside.faces.lsof.files import File
     from portside.faces.lsof.options import Options
     from portside.wire.inet_diag import Row
@@ -29,35 +28,22 @@ _LOGIN = 32  # characters of a login that lsof shows
 _NUMBER_WIDTH = 8  # of a user that has none
 
 
-class _Made(dict):  # type: ignore[type-arg]
-    """Texts made when they are first asked for."""
-
-    def __init__(self, make: Callable[..., str]) -> None:
-        self._make = make
-
-    def __missing__(self, key: object) -> str:
-        text: str = self._make(key)
-        self[key] = text
-        return text
-
-
 class Names:
     """Makes the texts of names as the options want them."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._v4 = _Made(lambda raw: self._host(raw[:4]) + ":")
-        self._v6 = _Made(lambda raw: self._host(raw[12:] if raw.startswith(_MAPPED) else raw) + ":")
-        self._ports = [_Made(lambda raw, kind=kind: self._port(ntohs(raw), kind)) for kind in range(3)]
+        self._v4 = Memo(lambda raw: self._host(raw[:4]) + ":")
+        self._v6 = Memo(lambda raw: self._host(raw[12:] if raw.startswith(_MAPPED) else raw) + ":")
+        self._ports = [Memo(lambda raw, kind=kind: self._port(ntohs(raw), kind)) for kind in range(3)]
         self._near = self._ports  # of this host
         programs = _programs() if options.portmap else {}
         if programs:
             self._near = [
-                _Made(lambda raw, kind=kind: self._registered(ntohs(raw), kind, programs))
-                for kind in range(3)
+                Memo(lambda raw, kind=kind: self._registered(ntohs(raw), kind, programs)) for kind in range(3)
             ]
         self._services: dict[str, list[str]] | None = None
-        self._tails = _Made(lambda state: f" ({state_name(state)})")
+        self._tails = Memo(lambda state: f" ({state_name(state)})")
         self._logins: dict[int, str] = {}
 
     def forget_users(self) -> None:

@@ -15,12 +15,13 @@ from portside.errors import BadReply, PortsideError
 from portside.faces.ss import extras, replay
 from portside.faces.ss.context import STATES, Subject
 from portside.faces.ss.extras import NEW_LINE, signed
+from portside.memo import Memo
 from portside.wire import inet_diag
 from portside.wire.inet_diag import AF_INET, AF_INET6, ntohs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from portside.faces.ss.context import Line, Options
     from portside.faces.ss.reading import Live
@@ -92,17 +93,6 @@ def _read(table: str, options: Options, reading: Live) -> list[bytes] | None:
     return buffers
 
 
-class _Texts(dict):  # type: ignore[type-arg]
-    """Texts made once."""
-
-    def __init__(self, make: Callable[..., object]) -> None:
-        self._make = make
-
-    def __missing__(self, key: object) -> object:
-        made = self[key] = self._make(key)
-        return made
-
-
 class Maker:
     """Makes the lines of one table."""
 
@@ -111,9 +101,9 @@ class Maker:
         self._options = options
         self._reading = reading
         self._transport = transport
-        self._ports = _Texts(lambda raw: reading.services.name(ntohs(raw), transport))
-        self._queues = _Texts(lambda number: f"{signed(number):<6}")
-        self._states = _Texts(lambda state: STATES[state] if state < len(STATES) else STATES[0])
+        self._ports = Memo(lambda raw: reading.services.name(ntohs(raw), transport))
+        self._queues = Memo(lambda number: f"{signed(number):<6}")
+        self._states = Memo(lambda state: STATES[state] if state < len(STATES) else STATES[0])
         self._last_inode = 0  # an SCTP association has its endpoint's
 
     def plain(self, buffer: bytes) -> Iterator[Line]:
@@ -123,9 +113,9 @@ class Maker:
         text = self._reading.services.host
         family = buffer[inet_diag.FAMILY_AT]
         ends = (
-            _Texts(lambda raw: f"{text(raw[:4])}:")
+            Memo(lambda raw: f"{text(raw[:4])}:")
             if family == AF_INET
-            else _Texts(lambda raw: f"{_bracketed(text(raw))}:" if raw != _ZERO else "")
+            else Memo(lambda raw: f"{_bracketed(text(raw))}:" if raw != _ZERO else "")
         )
         users = self._reading.users
         for row in inet_diag.rows(buffer):

@@ -91,12 +91,9 @@ class Copy(Flow):
         """Read once and write on at once; return whether more can be expected right now."""
         self.waits, self._size = SOURCE, 0
         scratch = self.scratch[: self._chunk]
-        try:
-            size = self.source.read_into(scratch)
-        except BlockingIOError:
+        size = self._read(scratch)
+        if size is None:
             return False
-        except OSError as error:
-            raise Broke(error, reading=True) from error
         self._last = not size or self._left == 1
         self._left -= 1
         self._size = size
@@ -130,14 +127,7 @@ class Copy(Flow):
     def _write(self, data: memoryview) -> int:
         if self._pace == LINES:
             data = data[: bytes(data).find(b"\n") + 1 or len(data)]
-        try:
-            taken = self.sink.write(data[:_ATOMIC] if self._sink_asks else data)
-        except BlockingIOError:
-            return 0
-        except OSError as error:
-            raise Broke(error, reading=False) from error
-        self.total += taken
-        return taken
+        return self._put(data[:_ATOMIC] if self._sink_asks else data)
 
 
 class Read(Flow):
@@ -156,20 +146,13 @@ class Read(Flow):
     def move(self) -> int:  # noqa: D102 (as Flow says)
         before = self.total
         for _ in range(ROUNDS):
-            try:
-                if not self._left:
-                    self._left = self._buffer[: self.source.read_into(self._buffer)]
-            except OSError as error:
-                raise Broke(error, reading=True) from error
+            if not self._left:
+                self._left = self._buffer[: self._read(self._buffer) or 0]
             if not self._left:
                 self._end()
                 break
-            try:
-                taken = self.sink.write(self._left)
-            except BlockingIOError:
+            taken = self._put(self._left)
+            if not taken:
                 break
-            except OSError as error:
-                raise Broke(error, reading=False) from error
             self._left = self._left[taken:]
-            self.total += taken
         return self.total - before

@@ -64,6 +64,26 @@ class Flow:
     def close(self) -> None:
         """Give back what the flow itself holds."""
 
+    def _read(self, buffer: memoryview) -> int | None:
+        """Read what has come, 0 at the end, None where nothing has.  Raises Broke."""
+        try:
+            return self.source.read_into(buffer)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            raise Broke(error, reading=True) from error
+
+    def _put(self, data: memoryview) -> int:
+        """Deliver what is taken, and count it.  Raises Broke."""
+        try:
+            taken = self.sink.write(data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise Broke(error, reading=False) from error
+        self.total += taken
+        return taken
+
     def _end(self) -> None:
         self.at_end = True
         self.waits = NOTHING

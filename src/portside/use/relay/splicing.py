@@ -39,14 +39,10 @@ class Hop(Copy):
     def _hop(self) -> int:
         """Move between sockets in the usual case, nothing being left: what one read brings goes out at once."""
         scratch = self.scratch
-        try:
-            size = self.source.read_into(scratch)
-        except BlockingIOError:
-            return 0
-        except OSError as error:
-            raise Broke(error, reading=True) from error
+        size = self._read(scratch)
         if not size:
-            self._end()
+            if size == 0:
+                self._end()
             return 0
         data = scratch[:size]
         taken = self._write(data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from portside.use.relay.copying import Copy
 from portside.use.relay.ends import End, SocketEnd
-from portside.use.relay.flow import SINK, SOURCE, Broke, Flow
+from portside.use.relay.flow import SINK, SOURCE, Flow
 from portside.use.relay.relay import Relay
 from portside.use.relay.rules import FIRST, AtEof, Rules
 from portside.use.relay.splicing import Hop
@@ -47,16 +47,11 @@ class Swallow(Flow):
     """Read and forget."""
 
     def move(self) -> int:  # noqa: D102 (as Flow says)
-        try:
-            size = self.source.read_into(self.scratch)
-        except BlockingIOError:
-            return 0
-        except OSError as error:
-            raise Broke(error, reading=True) from error
-        self.total += size
-        if not size:
+        size = self._read(self.scratch)
+        if size == 0:
             self._end()
-        return size
+        self.total += size or 0
+        return size or 0
 
 
 class Generate(Flow):
@@ -69,14 +64,7 @@ class Generate(Flow):
         self.waits = SINK
 
     def move(self) -> int:  # noqa: D102 (as Flow says)
-        try:
-            taken = self.sink.write(self._pattern[self.total % len(self._pattern) :])
-        except BlockingIOError:
-            return 0
-        except OSError as error:
-            raise Broke(error, reading=False) from error
-        self.total += taken
-        return taken
+        return self._put(self._pattern[self.total % len(self._pattern) :])
 
 
 class EchoRelay(Relay):
