@@ -57,7 +57,7 @@ def _by_road(road, hosts):
     open_sender = packets.open_sender
     from portside.probe.packets import transmit
 
-    transmit.open_sender = lambda interface: open_sender(interface, (road,))
+    transmit.open_sender = lambda interface, roads=(road,): open_sender(interface, roads)
     return scanned._scan("syn", [FAR, FAR6], ALL, {"timeout": 0.4})
 
 
@@ -142,6 +142,20 @@ def _slope(rate, count):
     part = len(times) // 4
     then, gone = numpy.array(times), numpy.array(sent[:-1])
     return float(numpy.median((gone[part:] - gone[:-part]) / (then[part:] - then[:-part])))
+
+
+def test_each_probe_arrives_once_though_two_threads_send(hosts):
+    """The far host's own count of segments: no port of these is open, so nothing else comes to it."""
+    before = _segments(hosts.far)
+    results, counters = hosts.scan("syn", [FAR], [(3000, 60_999)])
+    assert len(results) == counters.total == 58_000
+    assert _segments(hosts.far) - before == counters.sent
+
+
+def _segments(space):
+    with open(f"/proc/{space.pid}/net/snmp") as table:
+        names, values = (line.split() for line in table if line.startswith("Tcp:"))
+    return int(dict(zip(names, values, strict=True))["InSegs"])
 
 
 def test_forged_and_repeated_answers_count_for_nothing(hosts):

@@ -10,16 +10,18 @@ import sys
 import pytest
 
 from portside.ports.number import Range
+from portside.probe.method import Counters
 from portside.probe.order import Order, Shard
 from portside.probe.space import Addresses, Block, Space
 from portside.wire.packets import TCP, ethernet, ip, tcp
 
 numpy = pytest.importorskip("numpy")
 
-from portside.probe.packets import answers, pace  # noqa: E402  # after numpy is known to be there
+from portside.probe.packets import answers, pace, transmit  # noqa: E402  # after numpy is known to be there
 from portside.probe.packets.build import SynTemplate  # noqa: E402
 from portside.probe.packets.chunk import Chunk  # noqa: E402
 from portside.probe.packets.expand import Expander, raw  # noqa: E402
+from portside.probe.packets.routes import Lane  # noqa: E402
 from portside.probe.packets.siphash import siphash13  # noqa: E402
 
 V6 = int.from_bytes(bytes.fromhex("20010db8" + "0" * 24), "big")
@@ -217,3 +219,78 @@ def test_adapting_stays_below_the_limit():
     for second in range(20):
         made.begin(0.0, near=True) if not second else made.learn(float(second))
         assert made.rate <= 1500
+
+
+class Door:
+    """A sender that keeps what it is given: ports and number of each packet."""
+
+    road, stride, names, place = "xdp", 2048, memoryview(b""), 0
+
+    def __init__(self, room=1 << 10, failure=None):
+        self.slots, self.entries = bytearray(self.stride * 1024), bytearray(16 * 1024)
+        self.sent, self._room, self._failure = [], room, failure
+
+    def room(self):
+        return self._room
+
+    def send(self, count):
+        if self._failure:
+            raise self._failure
+        rows = numpy.frombuffer(self.slots, numpy.uint8).reshape(-1, self.stride)[:count, 34:42]
+        self.sent += [row.tobytes() for row in rows]
+        return count
+
+    def close(self):
+        pass
+
+
+def transmitter(monkeypatch, *doors):
+    left = iter(doors)
+    monkeypatch.setattr(transmit, "open_sender", lambda *_: next(left))
+    monkeypatch.setattr(transmit.os, "sched_getaffinity", lambda _: set(range(len(doors))))
+    counters = Counters(0)
+    return transmit.Transmitter([Lane(1, bytes(4), b"\2\0\0\0\0\1")], counters), counters
+
+
+@pytest.mark.parametrize("doors", [1, 2])
+def test_each_packet_goes_through_one_door(monkeypatch, doors):
+    doors = [Door(room=100 - 27 * at) for at in range(doors)]
+    out, _ = transmitter(monkeypatch, *doors)
+    chunk = chunks(order(BLOCKS[:1]))[0]
+    assert len(out.send(chunk, numpy.arange(chunk.size))) == 0
+    out.close()
+    ports = [struct.unpack(">HHI", each) for door in doors for each in door.sent]
+    wanted = {
+        (chunk.port, int(port), int(number)) for port, number in zip(chunk.ports, chunk.numbers, strict=True)
+    }
+    assert len(ports) == chunk.size
+    assert set(ports) == wanted
+    assert chunk.sent.all()
+
+
+def test_what_a_door_refuses_is_told_whoever_went_through_it(monkeypatch):
+    """Only the first can, or only the second: the rows refused are those that the other has not sent."""
+    for broken in (0, 1):
+        doors = [Door(failure=PermissionError(1, "no") if at == broken else None) for at in (0, 1)]
+        out, counters = transmitter(monkeypatch, *doors)
+        chunk = chunks(order(BLOCKS[:1]))[0]
+        refused = out.send(chunk, numpy.arange(chunk.size))
+        out.close()
+        assert len(set(refused.tolist())) == len(refused) == counters.local
+        assert len(refused) + len(doors[1 - broken].sent) == chunk.size
+
+
+def test_a_failure_of_the_second_thread_is_raised(monkeypatch):
+    out, _ = transmitter(monkeypatch, Door(), Door())
+    chunk = chunks(order(BLOCKS[:1]))[0]
+
+    def fail(*_):
+        raise ValueError("broken")
+
+    monkeypatch.setattr(transmit._Batch, "send", fail)
+    with pytest.raises(ValueError, match="broken"):
+        out.send(chunk, numpy.arange(chunk.size))
+    out._second.start(fail)
+    with pytest.raises(ValueError, match="broken"):
+        out._second.result()
+    out.close()

@@ -1,8 +1,8 @@
 """The loop of the SYN scan: send what is due, read what came, give up what stayed silent, over and over.
 
-Two threads: one sends, one reads the ring.  What they share is touched under one lock, which the first holds but
-while it is inside the kernel, sending or waiting; so the second decides probes just then, on another core if there is
-one, and never while a caller looks at what is left.
+Two threads: one sends (`transmit` has a helper for it), one reads the ring.  What they share is touched under one
+lock, which the first holds but while it is inside the kernel, sending or waiting; so the second decides probes just
+then, on another core if there is one, and never while a caller looks at what is left.
 
 A probe goes out up to `1 + retries` times, some more on a way that is seen to lose, each time only if it has had no
 answer; how long is waited between follows from the answers' own delays.  After the last attempt the wait is the whole
