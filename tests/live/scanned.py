@@ -6,8 +6,12 @@ which nobody has.  `TCP` and `UDP` say of the far one's ports what a scan should
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import subprocess
 import sys
+import time
 
 from portside.ports.address import parse_address
 from portside.ports.number import Range
@@ -132,3 +136,37 @@ def _scan(method, targets, ports, options):
     results = [result for batch in made.batches() for result in batch]
     assert made.left().places == ()
     return {(each.address, each.port): each for each in results}, made.counters
+
+
+def killed_and_resumed(space, what, folder):
+    """Kill a scan by SIGKILL when it has told more than its checkpoint knows of, and resume it.
+
+    Returns what both told, as items, and the envelope that ended the second.
+    """
+    point, lines = folder / "scan.json", folder / "lines"
+    command = [sys.executable, "-m", "portside", "scan", "--json"]
+    with lines.open("w") as out:
+        how = {"stdout": out, "preexec_fn": space.enter, "env": os.environ | {"PYTHONPATH": "src"}}
+        run = subprocess.Popen(
+            [*command, *what, "--checkpoint", str(point)], stderr=subprocess.DEVNULL, **how
+        )
+        _until(point.exists, "no checkpoint")
+        told = lines.stat().st_size
+        _until(lambda: lines.stat().st_size > told, "nothing was told after the checkpoint")
+        run.send_signal(signal.SIGKILL)
+        assert run.wait() == -signal.SIGKILL, "it had ended before"
+        assert point.stat().st_size < 20_000
+        out.write("\n")  # after a line that the kill has cut
+        out.flush()
+        done = subprocess.run([*command, "--resume", str(point)], stderr=subprocess.PIPE, timeout=60, **how)
+    assert done.returncode in (0, 1), done.stderr
+    assert not point.exists(), "nothing is left, so there is no checkpoint"
+    items = [json.loads(line) for line in lines.read_text().splitlines() if line.endswith("}")]
+    return [item for item in items if item["kind"] == "scan"], items[-1]
+
+
+def _until(true, otherwise):
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(0.01)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
-import time
 from xml.etree import ElementTree
 
 import pytest
 from tests.live import probe_world as world_of
+from tests.live.scanned import killed_and_resumed
 from tests.support import require
 
 from portside.ports.number import Range
@@ -253,47 +252,11 @@ def test_own_firewall_is_named(probe_world):
 
 def test_resume_after_kill_leaves_no_port_out(probe_world, tmp_path):
     """A scan killed in the middle goes on from its checkpoint: every port is told, few of them twice."""
-    point, lines = tmp_path / "scan.json", tmp_path / "lines"
-    argv = [
-        sys.executable,
-        "-m",
-        "portside",
-        "scan",
-        world_of.TARGET,
-        "-p",
-        "1000-4999",
-        "--method",
-        "connect",
-    ]
-    argv += ["--rate", "1000", "--all", "--json", "--checkpoint", str(point)]
-    environment = os.environ | {"PYTHONPATH": "src"}
-    with lines.open("w") as out:
-        run = subprocess.Popen(
-            argv, stdout=out, stderr=subprocess.DEVNULL, preexec_fn=probe_world.scanner.enter, env=environment
-        )
-        deadline = time.monotonic() + 20
-        while not point.exists() and time.monotonic() < deadline:
-            time.sleep(0.02)
-        run.send_signal(signal.SIGKILL)
-        run.wait()
-        assert point.exists(), "no checkpoint within 20 s"
-        assert point.stat().st_size < 20_000
-        rest = [sys.executable, "-m", "portside", "scan", "--resume", str(point), "--json"]
-        subprocess.run(
-            rest,
-            stdout=out,
-            stderr=subprocess.DEVNULL,
-            preexec_fn=probe_world.scanner.enter,
-            env=environment,
-            timeout=60,
-        )
-    import json
-
-    items = [json.loads(line) for line in lines.read_text().splitlines() if line.endswith("}")]
-    told = [item["port"] for item in items if item["kind"] == "scan"]
+    what = [world_of.TARGET, "-p", "1000-4999", "--method", "connect", "--rate", "1000", "--all"]
+    items, _ = killed_and_resumed(probe_world.scanner, what, tmp_path)
+    told = [item["port"] for item in items]
     assert set(told) == set(range(1000, 5000))
     assert len(told) < 4000 + 1500, "at most about what was done since the last save"
-    assert not point.exists(), "nothing is left, so there is no checkpoint"
 
 
 def test_shards_share_the_work(probe_world):

@@ -225,6 +225,21 @@ def _in_two_runs():
     return seen, left, {each.port for batch in two.batches() for each in batch}
 
 
+def test_resume_after_kill_leaves_no_probe_out(hosts, tmp_path):
+    """Both families, states of every kind; some are told twice, but only what was decided since the last save."""
+    ports = "22,80,443,1000-1009,2001-2008,2010,3000-5999"
+    what = [FAR, FAR6, "-p", ports, "--method", "syn", "--rate", "1500", "--timeout", "0.4", "--all"]
+    items, last = scanned.killed_and_resumed(hosts.near, what, tmp_path)
+    told = {(item["address"], item["port"]): (item["state"], item["reason"]) for item in items}
+    wanted = [*OPEN[:3], *DROPPED, *range(2001, 2009), RESET, *range(3000, 6000)]
+    for address in (FAR, FAR6):
+        known = truth(":" in address)
+        right = {(address, port): known.get(port, ("closed", "reset")) for port in wanted}
+        assert {each: state for each, state in told.items() if each[0] == address} == right
+    assert len(told) <= len(items) < len(told) + 3000
+    assert last["probes"] == last["decided"] == len(told)
+
+
 def test_nobody_may_without_the_right(hosts):
     with pytest.raises(NotPermitted, match="sudo"):
         hosts.scan("syn", [FAR], [(22, 22)], uid=65_534)
