@@ -18,7 +18,7 @@ run: $(VENV)/.run ## set up what running needs, then: portside $(ARGS)
 # All tests are dealt to three processes, because many wait; what must be alone comes after.
 test: lint ## set up what testing needs, then check style, types and run all tests
 ifeq ($(ARGS),)
-	@$(PYTHON_IN) -m pytest -n 3 --dist loadgroup -m "not alone"
+	@$(PYTHON_IN) -m pytest -n 3 -m "not alone"
 	@$(PYTHON_IN) -m pytest -m alone
 else
 	@$(PYTHON_IN) -m pytest $(ARGS)

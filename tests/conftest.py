@@ -2,25 +2,52 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import re
 from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parent.parent
 LIVE = Path(__file__).parent / "live"
 NAMED = Path("/run/netns")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark everything below live/; deal a file's tests to one process, those of the live world all to the same.
-
-    There may be one world at a time: who looks at every namespace would find the other's sockets too.
-    """
+    """Mark everything below live/."""
     for item in items:
         if LIVE in item.path.parents:
             item.add_marker(pytest.mark.live)
-        in_world = "world" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("world" if in_world else str(item.path)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Deal tests that share a fixture to one process: what a file sets up for all its tests is set up once.
+
+    `--dist loadgroup` would do it by marks, but xdist 3.8 hands them on in a field that pytest 9.2 does not read.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Sharing(LoadScopeScheduling):
+        """Each file whose tests share something, the files of the live world together, every other test alone."""
+
+        def _split_scope(self, nodeid: str) -> str:
+            return shared(nodeid.partition("::")[0]) or nodeid
+
+    return Sharing(config, log)
+
+
+@functools.cache
+def shared(path: str) -> str:
+    """The group of a file's tests, empty where they share nothing.
+
+    There may be one world at a time: who looks at every namespace would find the other's sockets too.
+    """
+    text = (ROOT / path).read_text()
+    if "probe_world" not in text and re.search(r"^def \w+\([^)]*\b(world|sight)\b", text, re.MULTILINE):
+        return "world"
+    return path if 'scope="module"' in text else ""
 
 
 @pytest.fixture(autouse=True, scope="session")
