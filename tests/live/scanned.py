@@ -151,6 +151,8 @@ def killed_and_resumed(space, what, folder):
             [*command, *what, "--checkpoint", str(point)], stderr=subprocess.DEVNULL, **how
         )
         _until(point.exists, "no checkpoint")
+        first = point.stat().st_ino, point.stat().st_mtime_ns
+        _until(lambda: (point.stat().st_ino, point.stat().st_mtime_ns) != first, "no second checkpoint")
         told = lines.stat().st_size
         _until(lambda: lines.stat().st_size > told, "nothing was told after the checkpoint")
         run.send_signal(signal.SIGKILL)

@@ -84,9 +84,15 @@ def test_files_beside_the_table(probe_world, tmp_path):
     assert "22/tcp" in done.stdout
     assert (tmp_path / "x").read_text().startswith("<?xml")
     assert "22/open/tcp" in (tmp_path / "g").read_text()
-    done = scan(probe_world, world_of.TARGET, "-p", "22", "-oX", str(tmp_path / "none" / "x"))
-    assert done.returncode == 2
+
+
+@pytest.mark.parametrize("option", ["-oX", "-oG", "--checkpoint"])
+def test_a_file_that_cannot_be_written_is_told_before_the_scan(probe_world, tmp_path, option):
+    done = scan(probe_world, world_of.TARGET, "-p", "22", option, str(tmp_path / "none" / "x"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no such file or directory" in done.stderr
     assert "Traceback" not in done.stderr
+    assert "probed" not in done.stderr
 
 
 def test_interrupt_tells_what_is_known_and_how_to_go_on(probe_world, tmp_path):

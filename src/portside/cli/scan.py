@@ -92,6 +92,7 @@ ARGUMENTS = (
 def run(arguments: SimpleNamespace, output: Output) -> int:
     """Scan, print, and say by the exit code whether a port is open."""
     from portside.cli.scan_report import Report
+    from portside.probe import checkpoint
     from portside.probe.scan import Scan
 
     plan, since = _plan(arguments)
@@ -103,6 +104,8 @@ def run(arguments: SimpleNamespace, output: Output) -> int:
     scan = Scan(plan, since, "identify" if arguments.identify else "banner" if arguments.banner else "")
     report = Report(arguments, output, scan, _shown(arguments, plan))
     path = arguments.checkpoint or arguments.resume
+    if path:
+        checkpoint.write(path, scan.checkpoint())  # where that fails, it is told before the scan
     interrupted = _work(scan, report, path)
     report.end()
     _keep(scan, path, output)
@@ -220,7 +223,8 @@ def _new_plan(arguments: SimpleNamespace) -> Plan:
 
     if arguments.ports and arguments.top:
         raise BadRequest("scan", "'-p --top'", "both name the ports", "give one of them")
-    if arguments.shard != "1/1" and arguments.seed is None:
+    shard = parse_shard(arguments.shard)
+    if shard.count > 1 and arguments.seed is None:
         raise BadRequest(
             "scan", f"shard {arguments.shard}", "the shards need one order", "give all the same --seed"
         )
@@ -241,7 +245,7 @@ def _new_plan(arguments: SimpleNamespace) -> Plan:
             concurrency=int(arguments.concurrency), source=arguments.source, device=arguments.device,
         ),
         seed=fresh_seed() if arguments.seed is None else int(arguments.seed),
-        shard=parse_shard(arguments.shard),
+        shard=shard,
         allowed=arguments.i_may_scan_this,
     )  # fmt: skip
 

@@ -213,12 +213,15 @@ class Udp:
         heapq.heappush(self._again, probe)
 
     def _wait(self, probe: Probe) -> float:
-        """Return how long an answer is waited for: as `pace.Waits` does, the last time the whole timeout."""
+        """Return how long an answer is waited for: as `pace.Waits` does, the last time the whole timeout.
+
+        What is asked once more because the host may have kept its refusal back is waited for no longer than before.
+        """
         timeout = self.options.timeout
         if probe.tries == self._attempts - 1 and not probe.host.slowest:
             return timeout
         known = 4 * probe.host.slowest + 0.1 if probe.host.slowest else timeout / 2
-        return min(timeout, known * (1 << probe.tries))
+        return min(timeout, known * (1 << min(probe.tries, self._attempts - 1)))
 
     def _socket(self, width: int) -> socket.socket:
         several = self._sockets.setdefault(width, [])
