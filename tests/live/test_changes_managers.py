@@ -161,6 +161,16 @@ def test_what_is_closed_already_is_not_closed_again(plain):
     assert plain.portside("close", "7080", "--from", CLIENT).returncode == 0
 
 
+def test_of_a_closed_port_the_rule_is_told_that_closes_it_for_most(plain):
+    assert plain.portside("block", OTHER).returncode == 0
+    assert plain.portside("close", "7080").returncode == 0
+    told = plain.portside("reach").stdout.partition("7080/tcp")[2].partition("/tcp")[0]
+    assert "nobody" in told
+    assert "inet portside gate" in told
+    assert "@hosts4" not in told
+    assert "@hosts4" in plain.portside("reach", "7080").stdout
+
+
 def test_iptables_kept_over_a_reboot(iptables):
     saved = f"{iptables._directory}/copy0"
     for name, text in (("rules.v4", IPTABLES), ("rules.v6", SIXTH)):

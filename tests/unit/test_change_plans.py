@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
+import random
+
 import pytest
 
 from portside.errors import BadRequest, NotSupported
-from portside.guard.changes import own_table, persist, transition
+from portside.guard.changes import blocked_sets, own_table, persist, transition
 from portside.guard.changes.managers import Denial, firewalld, iptables, manager_of, nft_chain, opening, ufw
 from portside.guard.changes.plan import Drop, Pull, Run, Write, without_lines
 from portside.guard.changes.wish import Rate, Target, Wish, parse_network
@@ -276,6 +279,48 @@ def test_networks_never_overlap_in_their_set():
     timed = [*blocks("10.0.0.0/8", until=60), (9, Wish("block", addresses=("10.1.0.0/16",)))]
     with pytest.raises(BadRequest, match=r"10\.0\.0\.0/8: it overlaps 10\.1\.0\.0/16"):
         script([], timed, now=0, exists=True)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_of_networks_in_others_the_widest_are_left(seed):
+    chance = random.Random(seed)
+    nets = [
+        ipaddress.ip_network((chance.getrandbits(6) << 26, chance.randint(1, 6)), strict=False)
+        for _ in range(9)
+    ]
+    nets += [
+        ipaddress.ip_network((chance.getrandbits(5) << 123, chance.randint(1, 5)), strict=False)
+        for _ in range(9)
+    ]
+    wish = Wish("block", addresses=tuple(dict.fromkeys(map(str, nets))), until=60)
+    merged = [str(network) for network, until in blocked_sets.merged_networks([wish]) if until == 60]
+    wanted = [one for one in set(nets) if not any(one != other and one.version == other.version and
+                                                  one.subnet_of(other) for other in nets)]  # fmt: skip
+    assert sorted(merged) == sorted(map(str, wanted))
+
+
+def test_a_network_in_one_that_ends_at_another_time_is_refused():
+    for one, other in ((0, 60), (60, 0), (60, 90)):
+        wishes = [Wish("block", addresses=("10.0.0.0/8",), until=one),
+                  Wish("block", addresses=("10.1.0.0/16",), until=other)]  # fmt: skip
+        if one:
+            with pytest.raises(BadRequest, match="is blocked for another time"):
+                blocked_sets.merged_networks(wishes)
+        else:
+            assert [str(network) for network, _ in blocked_sets.merged_networks(wishes)] == ["10.0.0.0/8"]
+
+
+def test_networks_of_one_end_go_in_together():
+    timed = Wish("block", addresses=("172.16.0.0/12",), until=60)
+    wishes = [*blocks("10.0.0.0/8 192.0.2.0/24 2001:db8::/32"), (9, timed)]
+    lines = [
+        line for line in script([], wishes, now=0, exists=True).splitlines() if line.startswith("add element")
+    ]
+    assert lines == [
+        "add element inet portside nets4 { 10.0.0.0/8,192.0.2.0/24 }",
+        "add element inet portside nets4 { 172.16.0.0/12 timeout 60s }",
+        "add element inet portside nets6 { 2001:db8::/32 }",
+    ]
 
 
 def test_files_that_load_our_table_come_and_go(tmp_path):

@@ -159,10 +159,11 @@ def _lines(found: list[Answer], whole: bool, asked: bool, named: bool = False) -
         yield _head(one, asked) + (f"  in {one.row.netns}" if named and one.row is not None else "")
         pieces = one.reachability.pieces
         open_to = [piece for piece in pieces if piece.verdict != "no"]
+        deciding = [piece for piece in pieces if piece.because == one.reachability.because]
         shown = (
             pieces
             if whole
-            else [piece for piece in open_to if not link_local(piece)] or open_to or pieces[:1]
+            else [piece for piece in open_to if not link_local(piece)] or open_to or deciding[:1]
         )
         for place, piece in enumerate(shown):
             last = place == len(shown) - 1 and not one.reachability.notes

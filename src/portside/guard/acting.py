@@ -54,7 +54,7 @@ class Acting:
             match statement:
                 case Match() | Unknown(effect=False):
                     passed = self.manager.both(
-                        node, self.engine.test(statement, state, self.table, self.chain, self.rule)
+                        node, self.engine.matching.test(statement, state, self.table, self.chain, self.rule)
                     )
                     self.going.append((state, self.manager.less(node, passed)))
                     node = passed
@@ -132,12 +132,12 @@ class Acting:
             self._by_chance(lookup, state, node)
             return
         try:
-            values = tuple(self.engine.value(key, state) for key in lookup.keys)
+            values = tuple(self.engine.matching.value(key, state) for key in lookup.keys)
         except Missing:
             self.going.append((state, node))
             return
         for box, verdict in lookup.entries:
-            inside = self.manager.both(node, self.engine.boxes(lookup.keys, (box,), values))
+            inside = self.manager.both(node, self.engine.matching.boxes(lookup.keys, (box,), values))
             if inside != EMPTY:
                 self.obey(verdict, state, inside)
                 node = self.manager.less(node, inside)
@@ -171,12 +171,12 @@ class Acting:
             self._to(nat, nat.address, nat.port, state, node)
             return EMPTY
         try:
-            values = tuple(self.engine.value(key, state) for key in nat.keys)
+            values = tuple(self.engine.matching.value(key, state) for key in nat.keys)
         except Missing:
             self.going.append((state, node))
             return EMPTY
         for box, addresses, ports in nat.choices:
-            part = self.manager.both(node, self.engine.boxes(nat.keys, (box,), values))
+            part = self.manager.both(node, self.engine.matching.boxes(nat.keys, (box,), values))
             self._to(nat, addresses, ports, state, part)
             node = self.manager.less(node, part)
         self.going.append((state, node))  # nothing found: the rule is broken off
@@ -264,12 +264,12 @@ class Acting:
             return
         if assign.choices:
             try:
-                found = tuple(self.engine.value(key, state) for key in assign.keys)
+                found = tuple(self.engine.matching.value(key, state) for key in assign.keys)
             except Missing:
                 self.going.append((state, node))
                 return
             for box, value in assign.choices:
-                part = self.manager.both(node, self.engine.boxes(assign.keys, (box,), found))
+                part = self.manager.both(node, self.engine.matching.boxes(assign.keys, (box,), found))
                 self._mark(assign, value, rest, state, part)
                 node = self.manager.less(node, part)
             self.going.append((state, node))

@@ -99,9 +99,11 @@ def networks_script(blocks: Iterable[Wish], now: int) -> str:
     Networks inside others are left out, for the sets take no overlaps.
     """
     lines = [f"flush set {TABLE} {name}\n" for name in SETS if "nets" in name]
+    groups: dict[tuple[int, int], list[str]] = {}
     for network, until in merged_networks(blocks):
-        timeout = f" timeout {max(until - now, 1)}s" if until else ""
-        lines.append(f"add element {TABLE} nets{network.version} {{ {network}{timeout} }}\n")
+        groups.setdefault((network.version, until), []).append(str(network))
+    for (version, until), texts in groups.items():
+        lines.append(Hosts(f"nets{version}", texts, max(until - now, 1) if until else 0).script)
     return "".join(lines)
 
 
@@ -116,17 +118,16 @@ def merged_networks(blocks: Iterable[Wish]) -> list[tuple[Network, int]]:
             if "/" in text:
                 network = parse_network(text)
                 ends[network] = wish.until if ends.get(network, wish.until) and wish.until else 0
-    lasting = collapse(network for network, until in ends.items() if not until)
-    found = [(network, 0) for network in lasting]
-    passing = sorted((item for item in ends.items() if item[1]), key=lambda item: item[0].bits)
-    for network, until in passing:
-        around = next((item for item in found if item[0].overlaps(network)), None)
-        if around is None:
+    found: list[tuple[Network, int]] = []
+    for network, until in sorted(ends.items(), key=lambda item: (item[0].version, item[0].raw, item[0].bits)):
+        around, its_end = found[-1] if found else (network, until)  # only the last can hold this one
+        if not found or not around.overlaps(network):
             found.append((network, until))
-        elif around[0].bits > network.bits or around[1] not in (0, until):
+        elif its_end not in (0, until):
+            timed, other = (network, around) if until else (around, network)
             raise BadRequest(
-                "block", f"{network}", f"it overlaps {around[0]}, which is blocked for another time",
-                f"run: portside unblock {around[0]}",
+                "block", f"{timed}", f"it overlaps {other}, which is blocked for another time",
+                f"run: portside unblock {other}",
             )  # fmt: skip
     return found
 
