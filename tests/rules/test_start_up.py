@@ -86,7 +86,7 @@ MOST_OF_OURS = {
     "list": 62,
     "why": 74,
     "who": 71,
-    "reach": 98,
+    "reach": 99,
     "rules": 42,
     "free": 72,
     "tune": 78,

@@ -10,6 +10,7 @@ import pytest
 from portside.errors import BadReply, BadRequest
 from portside.guard import ipset, iptables, nft, reading
 from portside.guard.model import Assign, Key, Match, Nat, Notrack, Unknown, Verdict, VerdictMap, difference
+from portside.wire.interfaces import InterfaceAddress
 
 
 def listing(*exprs, sets=()):
@@ -232,3 +233,11 @@ def test_saved_rules_are_the_same_parsed_one_by_one():
     for place, rules in by_place(iptables.from_save(text, "ip")).items():
         found = lazy.get(place, ())
         assert tuple(found[number] for number in range(len(found))) == rules
+
+
+@pytest.mark.parametrize(
+    ("flags", "taken"), [(0x80, True), (0xC0, False), (0xC4, True), (0xC8, False), (0x01, True)]
+)
+def test_an_address_that_may_be_another_s_is_not_ours_yet(flags, taken):
+    """IFA_F_PERMANENT alone; tentative; optimistic; found to be another's; a secondary one of IPv4."""
+    assert InterfaceAddress(1, 10, bytes(16), 64, flags=flags).taken is taken

@@ -179,7 +179,7 @@ def read_environment(host: Host = LIVE) -> Environment:
     addresses: dict[int, list[Address]] = {}
     for one in interfaces.read_addresses(host):
         family = _FAMILIES.get(one.family)
-        if family:
+        if family and one.taken:
             value = int.from_bytes(one.address, "big")
             addresses.setdefault(one.index, []).append(Address(family, value, one.prefix))
     devices = [

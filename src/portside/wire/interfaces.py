@@ -39,6 +39,8 @@ IFA_ADDRESS = 1
 IFA_LOCAL = 2
 IFA_LABEL = 3
 IFA_BROADCAST = 4
+IFA_F_OPTIMISTIC = 0x04
+IFA_F_TENTATIVE = 0x40
 
 IFF_UP = 1  # include/uapi/linux/if.h
 
@@ -113,6 +115,11 @@ class InterfaceAddress(Record):
     broadcast: bytes = b""
     label: str = ""
     flags: int = 0
+
+    @property
+    def taken(self) -> bool:
+        """Whether packets to it are taken: not while others are asked whether they have it, nor when one has."""
+        return not self.flags & IFA_F_TENTATIVE or bool(self.flags & IFA_F_OPTIMISTIC)
 
 
 def address_request() -> bytes:
