@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import socket
 import subprocess
@@ -292,24 +291,6 @@ def test_datagrams_and_unix_sockets(server, client, kind, tmp_path):
             assert started.reads(8) == b"question"
             started.writes(b"answer")
             assert asking.reads(6) == b"answer"
-
-
-LARGE = (1 << 30) if os.environ.get("PORTSIDE_LONG", "") not in ("", "0") else 100 << 20
-
-
-@pytest.mark.parametrize(("server", "client"), [("nc", "nc.openbsd"), ("nc.openbsd", "nc"), ("nc", "nc")])
-def test_much(server, client, tmp_path):
-    """100 MiB, 1 GiB in the long form: whole at the other end, with memory that does not grow with it."""
-    with (tmp_path / "in").open("wb") as file:
-        file.truncate(LARGE - 1)
-        file.seek(LARGE - 1)
-        file.write(b"x")
-    with (tmp_path / "in").open("rb") as file, (tmp_path / "out").open("wb") as out:
-        started, port = listening(server, stdin=subprocess.DEVNULL, stdout=out)
-        with started:
-            run(client, "-N", "127.0.0.1", port, stdin=file, timeout=120)
-            started.ends(120)
-    assert subprocess.run(["cmp", tmp_path / "in", tmp_path / "out"], timeout=120).returncode == 0
 
 
 @pytest.mark.parametrize("name", ["nc", "nc.openbsd"])

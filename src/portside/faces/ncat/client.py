@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from contextlib import suppress
 
 from portside.errors import PortsideError
 from portside.faces.ncat.common import child_relay, dumped, full, how, tls_wish
@@ -26,10 +28,10 @@ _FAMILIES = {"": 0, "4": sockets.V4, "6": sockets.V6}
 
 def run(options: Options) -> int:
     """Connect and talk; returns the exit code."""
-    with dumped(options) as dump:
+    with dumped(options) as dump, _AnswersAt(options) as source:
         context = _context(options)
         began = time.monotonic()
-        connection, shown = _connected(options)
+        connection, shown = _connected(options, source)
         try:
             end = _end(options, connection, context)
         except PortsideError as error:
@@ -75,12 +77,36 @@ def _verdict(options: Options, relay: Relay, seconds: float) -> int:
     return 0
 
 
-def _connected(options: Options) -> tuple[socket, str]:
+class _AnswersAt:
+    """The path that a datagram client of a Unix socket binds, so that answers find it: that of -s, else our own."""
+
+    def __init__(self, options: Options) -> None:
+        self._path = self._made = ""
+        if options.unix and options.udp:
+            from portside.use.netcat.datagrams import receiving_path
+
+            self._made = "" if options.source else receiving_path("ncat.")
+            self._path = options.source or self._made
+            if options.verbose:
+                loud(f"[{self._path}] used as source DGRAM Unix domain socket.")
+
+    def __enter__(self) -> sockets.Address | None:
+        return sockets.unix_address(self._path, sockets.DATAGRAM) if self._path else None
+
+    def __exit__(self, *_: object) -> None:
+        if self._made:
+            with suppress(OSError):
+                os.unlink(self._made)
+            with suppress(OSError):
+                os.rmdir(os.path.dirname(self._made))
+
+
+def _connected(options: Options, source: sockets.Address | None) -> tuple[socket, str]:
     """Return the connection and how its far end is told."""
     if options.unix:
         path = options.host or ""
         kind = sockets.DATAGRAM if options.udp else sockets.STREAM
-        return sockets.connect(sockets.unix_address(path, kind), timeout=options.wait), path
+        return sockets.connect(sockets.unix_address(path, kind), timeout=options.wait, source=source), path
     if options.proxy:
         from portside.faces.ncat.proxying import through
 
