@@ -46,6 +46,7 @@ memcached:memcached
 redis-server:redis-server
 inetd:openbsd-inetd
 openssl:openssl
+ssh:openssh-client
 '
 # The same for programs that the benchmarks alone call.
 BENCH_COMMANDS='

@@ -74,6 +74,7 @@ def test_half_close_both_ways(keep):
 CLIENTS = {
     "nc.openbsd": ["nc.openbsd", "-N", "{host}", "{port}"],
     "ncat": ["ncat", "{host}", "{port}"],
+    "busybox": ["busybox", "nc", "{host}", "{port}"],
     "socat": ["socat", "-t5", "-", "TCP:{bracketed}:{port}"],
 }
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import subprocess
 import time
@@ -142,7 +143,10 @@ def where(place, tmp_path):
 
 
 def await_bound(place, there):
-    if place.startswith("unix"):
+    if place == "unix":
+        listens = re.compile(rf" 00010000 .* {re.escape(str(there['path']))}\n")  # __SO_ACCEPTCON
+        wait_for(lambda: listens.search(Path("/proc/net/unix").read_text(errors="replace")))
+    elif place == "unixgram":
         wait_for(there["path"].exists)
     elif place.startswith("tcp"):
         await_listener(there["port"])
