@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import suppress
 
 from portside.errors import PortsideError
 from portside.faces.ncat.common import child_relay, dumped, full, how, tls_wish
@@ -95,10 +94,11 @@ class _AnswersAt:
 
     def __exit__(self, *_: object) -> None:
         if self._made:
-            with suppress(OSError):
+            try:
                 os.unlink(self._made)
-            with suppress(OSError):
-                os.rmdir(os.path.dirname(self._made))
+            except OSError:  # nothing was bound there
+                pass
+            os.rmdir(os.path.dirname(self._made))
 
 
 def _connected(options: Options, source: sockets.Address | None) -> tuple[socket, str]:
