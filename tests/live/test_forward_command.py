@@ -209,6 +209,7 @@ def answered(port):
         (["8080", "80", "--idle", "0"], "not a number of seconds"),
         (["--config", "/nonexistent"], "no such file"),
         (["192.0.2.1:0", "80"], "cannot assign"),
+        (["no-such-service", "80"], "there is no such service"),
     ],
 )
 def test_what_is_wrong(command, words, said):

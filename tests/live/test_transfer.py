@@ -69,6 +69,12 @@ def test_what_is_there_is_not_replaced_unless_told(places, protection):
     assert (there / "file").read_bytes() == file.read_bytes()
 
 
+def test_what_cannot_be_written_is_refused_before_a_sender_comes(tmp_path):
+    for path in (tmp_path / "none" / "file", tmp_path / "none" / "deeper" / "file"):
+        with pytest.raises(PortsideError, match="there is no such directory"):
+            receive("0", str(path), timeout=1, on_listening=lambda _: pytest.fail("it listens"))
+
+
 def test_a_name_of_the_receivers_choice(places):
     here, there = places
     receiving = Receiving(there / "other")

@@ -62,6 +62,10 @@ def resolve(
     try:
         found = socket.getaddrinfo(name, port, family, type, 0, flags)
     except socket.gaierror as error:
+        if error.errno == socket.EAI_SERVICE:
+            raise NotSupported(
+                "resolve", f"'{port}'", "there is no such service", errno=error.errno
+            ) from error
         raise NotSupported("resolve", f"'{host}'", str(error.strerror).lower(), errno=error.errno) from error
     except (UnicodeError, ValueError, OverflowError) as error:
         raise BadRequest("resolve", f"'{host}'", "this is no host name") from error

@@ -66,6 +66,7 @@ def receive(
     greeted; without it one is told by what it says.  Raises PortsideError; what a broken transfer has brought stays
     beside the name, and the next one goes on from it.
     """
+    _check_directory(path)
     place = transfer_place("receive on", listen, code, tls)
     context, pin = _context(tls) if tls else (None, "")
     listeners = listen_at(place, {})
@@ -85,6 +86,21 @@ def receive(
         _stop(listeners, place)
     with connection:
         return _Receiver(connection, heard, path, overwrite, on_progress or (lambda _: None)).take(code)
+
+
+def _check_directory(path: str | None) -> None:
+    """Refuse before a sender comes what nothing could be written into."""
+    directory = os.path.abspath(path or ".")
+    if not os.path.isdir(directory):
+        directory = os.path.dirname(directory)
+    if not os.path.isdir(directory):
+        raise NotSupported(
+            "receive into", f"'{directory}'", "there is no such directory", "make it, or name another"
+        )
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise NotPermitted(
+            "receive into", f"'{directory}'", "it is not ours to write to", "name another directory"
+        )
 
 
 def _context(tls: bool | Tls) -> tuple[ssl.SSLContext, str]:
