@@ -25,9 +25,9 @@ def command():
     """Starts the command; it is ended with the test."""
     started = []
 
-    def start(*words, prefix=(), **options):
+    def start(*words, prefix=(), own_output=subprocess.PIPE, **options):
         argv = [*prefix, *PORTSIDE, "forward", *words]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        pipes = {"stdout": own_output, "stderr": subprocess.PIPE, "text": True}
         process = subprocess.Popen(argv, **pipes, **options)
         started.append(process)
         return process
@@ -138,6 +138,26 @@ def test_rinetd_file_with_its_log(command, tmp_path):
         process.terminate()
         assert process.wait(10) == 0
         assert not (tmp_path / "pid").exists()
+
+
+@pytest.mark.parametrize("log", ["a file", "standard output"])
+def test_a_full_disk_under_the_log_stops_no_connection(command, tmp_path, log):
+    """It is told once."""
+    with Target(count_then_answer) as target, socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+        free.close()
+        (tmp_path / "rinetd.conf").write_text(
+            ("logfile /dev/full\n" if log == "a file" else "") + f"127.0.0.1 {port} 127.0.0.1 {target.port}\n"
+        )
+        words = ["--config", str(tmp_path / "rinetd.conf")]
+        with open("/dev/full", "w") as full:
+            process = command(*words, own_output=subprocess.DEVNULL if log == "a file" else full)
+            wait_for(lambda: answered(port))
+            assert [ask(port, b"hello") for _ in range(3)] == [b"got 5"] * 3
+            process.terminate()
+            assert process.wait(60) == 0
+        said = process.stderr.read()
+    assert said.count("no space left on device; connections go on without") == 1
 
 
 def test_inherited_sockets(command):

@@ -1,17 +1,21 @@
 """What `portside forward` prints of each connection, and rinetd's two kinds of log file.
 
 A line: time, client, where it connected to, target, protocol, bytes in and out, seconds, why it is over.  rinetd's:
-tab-separated, or the web servers' common log format (`logcommon`); see rinetd(8), LOGGING.
+tab-separated, or the web servers' common log format (`logcommon`); see rinetd(8), LOGGING.  A disk that takes no more
+lines stops no connection: it is told once, and the lines are lost until there is room again.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 
+from portside.cli.output import clean
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from io import TextIOWrapper
+    from collections.abc import Callable
 
     from portside.cli.output import Output
     from portside.use.forward.events import Event, Statistics
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
     from portside.use.forward.rules import Configuration
 
 _CONNECTIONS = ("over", "refused", "failed")
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _RESULTS = {"over": "done-local-closed", "refused": "not-allowed", "failed": "local-connect-failed"}
 
 
@@ -28,10 +33,13 @@ class Log:
     def __init__(self, output: Output, configuration: Configuration) -> None:
         self._output = output
         self._common = configuration.log_common
-        self._file: TextIOWrapper | None = None
+        self._path = configuration.log
+        self._file = -1
+        self._lost: set[str] = set()
         self._pid_file = configuration.pid_file
-        if configuration.log:
-            self._file = open(configuration.log, "a", encoding="utf-8", buffering=1)  # noqa: SIM115 (to the end)
+        if self._path:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+            self._file = os.open(self._path, flags, 0o666)
 
     def begin(self, forwarder: Forwarder, every: float | None) -> None:
         """Write the pid file; print the counters at each interval."""
@@ -50,8 +58,9 @@ class Log:
 
     def close(self) -> None:
         """Close the log, take the pid file away."""
-        if self._file is not None:
-            self._file.close()
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
         if self._pid_file:
             try:
                 os.unlink(self._pid_file)
@@ -60,8 +69,14 @@ class Log:
 
     def tell(self, event: Event) -> None:
         """Print an event: one line, at once."""
-        if self._file is not None and event.kind in _CONNECTIONS:
-            self._file.write(common_line(event) if self._common else rinetd_line(event))
+        if self._file >= 0 and event.kind in _CONNECTIONS:
+            text = common_line(event) if self._common else rinetd_line(event)
+            self._keep(
+                f"'{self._path}'", lambda: os.write(self._file, text.encode("utf-8", "surrogateescape"))
+            )
+        self._keep("standard output", lambda: self._print(event))
+
+    def _print(self, event: Event) -> None:
         output = self._output
         if output.json:
             from portside.cli.json_lines import write_line
@@ -74,8 +89,25 @@ class Log:
         else:
             output.note(line(event))
 
+    def _keep(self, place: str, write: Callable[[], object]) -> None:
+        """Write, and tell once where there is no room."""
+        try:
+            write()
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            if place not in self._lost:
+                self._lost.add(place)
+                text = f"write to {place}: {os.strerror(error.errno).lower()}; connections go on without"
+                print(f"portside: {clean(text)}", file=self._output.err)
+        else:
+            self._lost.discard(place)
+
     def statistics(self, forwarder: Forwarder) -> None:
         """Print the counters of each listener."""
+        self._keep("standard output", lambda: self._print_statistics(forwarder))
+
+    def _print_statistics(self, forwarder: Forwarder) -> None:
         output = self._output
         for each in forwarder.statistics():
             if output.json:
