@@ -14,6 +14,7 @@ import sys
 import time
 
 import pytest
+from tests.netcats import await_listener
 from tests.support import require
 
 from portside.errors import PortsideError
@@ -273,6 +274,26 @@ def test_echo_reads_all_that_came_before_it_looked(first, urgent, then, heard):
         else:
             pytest.fail("the end did not come back")
     assert echoed == heard
+
+
+def test_a_full_disk_under_the_lines_stops_no_server():
+    """It is told once."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "portside", "serve", f"echo:{port}/tcp"]
+    with (
+        open("/dev/full", "w") as full,
+        subprocess.Popen(command, stdout=full, stderr=subprocess.PIPE, text=True) as server,
+    ):
+        try:
+            await_listener(port)
+            for _ in range(3):
+                with EchoClient("127.0.0.1", port) as client:
+                    assert client.ask(b"hello").data == b"hello"
+        finally:
+            server.kill()
+        said = server.stderr.read()
+    assert said == "portside: write to standard output: no space left on device; connections go on without\n"
 
 
 def test_command_says_what_a_newcomer_needs():

@@ -7,23 +7,19 @@ lines stops no connection: it is told once, and the lines are lost until there i
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 
-from portside.cli.output import clean
+from portside.cli.keeping import OUTPUT, Keeper
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from portside.cli.output import Output
     from portside.use.forward.events import Event, Statistics
     from portside.use.forward.forwarder import Forwarder
     from portside.use.forward.rules import Configuration
 
 _CONNECTIONS = ("over", "refused", "failed")
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _RESULTS = {"over": "done-local-closed", "refused": "not-allowed", "failed": "local-connect-failed"}
 
 
@@ -35,7 +31,7 @@ class Log:
         self._common = configuration.log_common
         self._path = configuration.log
         self._file = -1
-        self._lost: set[str] = set()
+        self._keep = Keeper(output.err).keep
         self._pid_file = configuration.pid_file
         if self._path:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
@@ -74,7 +70,7 @@ class Log:
             self._keep(
                 f"'{self._path}'", lambda: os.write(self._file, text.encode("utf-8", "surrogateescape"))
             )
-        self._keep("standard output", lambda: self._print(event))
+        self._keep(OUTPUT, lambda: self._print(event))
 
     def _print(self, event: Event) -> None:
         output = self._output
@@ -89,23 +85,9 @@ class Log:
         else:
             output.note(line(event))
 
-    def _keep(self, place: str, write: Callable[[], object]) -> None:
-        """Write, and tell once where there is no room."""
-        try:
-            write()
-        except OSError as error:
-            if error.errno not in _FULL:
-                raise
-            if place not in self._lost:
-                self._lost.add(place)
-                text = f"write to {place}: {os.strerror(error.errno).lower()}; connections go on without"
-                print(f"portside: {clean(text)}", file=self._output.err)
-        else:
-            self._lost.discard(place)
-
     def statistics(self, forwarder: Forwarder) -> None:
         """Print the counters of each listener."""
-        self._keep("standard output", lambda: self._print_statistics(forwarder))
+        self._keep(OUTPUT, lambda: self._print_statistics(forwarder))
 
     def _print_statistics(self, forwarder: Forwarder) -> None:
         output = self._output

@@ -89,17 +89,20 @@ def run(arguments: SimpleNamespace, output: Output) -> int:
 
 def _teller(output: Output) -> Callable[[Event], None]:
     """Return what prints an event: one line each, at once, as people or programs read it."""
+    from portside.cli.keeping import OUTPUT, Keeper
+
+    keep = Keeper(output.err).keep
+    return lambda event: keep(OUTPUT, lambda: _print(output, event))
+
+
+def _print(output: Output, event: Event) -> None:
     if output.json:
         from portside.cli.json_lines import write_line
 
-        return lambda event: write_line(output, event.kind, event)
-
-    def tell(event: Event) -> None:
-        if output.verbose or not (output.quiet or event.kind == "closed"):
-            output.write(f"{output.clean(_line(event))}\n")
-            output.out.flush()
-
-    return tell
+        write_line(output, event.kind, event)
+    elif output.verbose or not (output.quiet or event.kind == "closed"):
+        output.write(f"{output.clean(_line(event))}\n")
+        output.out.flush()
 
 
 def _line(event: Event) -> str:
