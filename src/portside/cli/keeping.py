@@ -5,17 +5,16 @@ The lines are lost until there is room again.
 
 from __future__ import annotations
 
-import errno
 import os
 
 from portside.cli.output import clean
+from portside.use.relay.flow import LOST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TextIO
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 OUTPUT = "standard output"
 
 
@@ -31,7 +30,7 @@ class Keeper:
         try:
             write()
         except OSError as error:
-            if error.errno not in _FULL:
+            if error.errno not in LOST:
                 raise
             if place not in self._lost:
                 self._lost.add(place)

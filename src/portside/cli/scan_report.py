@@ -38,10 +38,9 @@ class Report:
         self.files = {
             name: path for name, path in (("xml", arguments.oX), ("grepable", arguments.oG)) if path
         }
+        # what cannot be written is told before the scan; what is there stays till then
         for path in self.files.values():
-            open(
-                path, "a"
-            ).close()  # what cannot be written is told before the scan; what is there stays till then
+            open(path, "a").close()
         self._names = _no_name if arguments.numeric else _names()
         self._kept: list[Result] = []
         self._told: dict[tuple[str, str], int] = {}

@@ -20,12 +20,8 @@ if TYPE_CHECKING:
 
 IP_MINTTL, IPV6_MINHOPCOUNT = 21, 73  # in.h, in6.h
 TCP_MD5SIG, TCP_MD5SIG_MAXKEYLEN = 14, 80  # tcp.h: struct tcp_md5sig
-_LSRR, _NOP, _ROUTE_START, _MOST_HOPS = (
-    131,
-    1,
-    4,
-    8,
-)  # ip.h: IPOPT_LSRR, IPOPT_NOP, IPOPT_MINOFF; 40 bytes in all
+# ip.h: IPOPT_LSRR, IPOPT_NOP, IPOPT_MINOFF; 40 bytes in all
+_LSRR, _NOP, _ROUTE_START, _MOST_HOPS = 131, 1, 4, 8
 _MD5SIG = "128sBBHi80s"  # sockaddr_storage, flags, prefixlen, keylen, ifindex, key
 
 
